@@ -1,0 +1,234 @@
+"""Checkpoints on disk: NAME.safetensors (weights) and NAME.json (what they are), verified on loading and never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA_VERSION = 1
+CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
+MAX_WEIGHTS_BYTES = 4_000_000_000
+MAX_SIDECAR_BYTES = 20_000_000
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# what a sidecar must hold, and as what type
+_KEYS: dict[str, type] = {
+    "schema_version": int,
+    "name": str,
+    "architecture": dict,
+    "features": dict,
+    "vocab_size": int,
+    "data": object,
+    "recipe": object,
+    "metrics": dict,
+    "sha256": str,
+}
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used or written. The message says what is wrong and what to do."""
+
+
+def available() -> list[str]:
+    """Names of the checkpoints in `CHECKPOINT_DIR` that have both of their files."""
+    weights = CHECKPOINT_DIR.glob("*.safetensors")
+    return sorted(p.stem for p in weights if _NAME.fullmatch(p.stem) and p.with_suffix(".json").is_file())
+
+
+def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
+    """The weights file behind a name in `CHECKPOINT_DIR` or a path that ends in .safetensors."""
+    text = os.fspath(name_or_path)
+    shown = text if len(text) <= 200 else text[:200] + "…"
+    if _NAME.fullmatch(text):
+        path = CHECKPOINT_DIR / f"{text}.safetensors"
+        problem = f"there is no checkpoint named {shown!r}"
+    elif text.endswith(".safetensors") and "\0" not in text:
+        path = Path(text)
+        problem = f"there is no checkpoint file {shown!r}"
+    else:
+        raise CheckpointError(
+            f"{shown!r} names no checkpoint: a name has letters, digits, - and _ (at most 64), a path ends in .safetensors. "
+            f"{_offer()}"
+        )
+    if not path.is_file():
+        raise CheckpointError(f"{problem}. {_offer()}")
+    return path
+
+
+def _offer() -> str:
+    names = available()
+    return f"Available: {', '.join(names)}" if names else "None is installed: train one, or give the path of one"
+
+
+def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights (on the CPU) and sidecar of a checkpoint, after verifying schema and hash."""
+    import safetensors
+    import safetensors.torch
+
+    path = resolve_checkpoint(name_or_path)
+    sidecar = _read_sidecar(path.with_suffix(".json"))
+    data = _read_limited(path, MAX_WEIGHTS_BYTES)
+    # the very bytes that were hashed are the ones parsed: nothing can be swapped in between
+    if hashlib.sha256(data).hexdigest() != sidecar["sha256"]:
+        raise CheckpointError(
+            f"{path.name} does not match the sha256 in {path.stem}.json: it was damaged, changed or only half copied. "
+            "Copy both files again"
+        )
+    try:
+        return safetensors.torch.load(data), sidecar
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path.name} is not a valid safetensors file ({error}). Copy it again") from None
+
+
+def _read_limited(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise CheckpointError(f"{path.name} cannot be read ({error.strerror or error})") from None
+    if len(data) > most:
+        raise CheckpointError(f"{path.name} is larger than the {most / 1e6:g} MB a checkpoint file may have")
+    return data
+
+
+def _read_sidecar(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path.name} is missing: weights need their description beside them. Copy both files")
+    try:
+        sidecar = json.loads(_read_limited(path, MAX_SIDECAR_BYTES))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path.name} is not JSON ({error}). Copy it again") from None
+    _check_sidecar(sidecar, path.name)
+    return sidecar
+
+
+def _check_sidecar(sidecar: Any, name: str) -> None:
+    if not isinstance(sidecar, dict):
+        raise CheckpointError(f"{name} must hold a JSON object, not a {type(sidecar).__name__}")
+    version = sidecar.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise CheckpointError(
+            f"{name} has schema version {version!r}; this program reads version {SCHEMA_VERSION}. "
+            "Use the program version it was made with, or another checkpoint"
+        )
+    if missing := [key for key in _KEYS if key not in sidecar]:
+        raise CheckpointError(f"{name} lacks {', '.join(missing)}: it does not describe a checkpoint. Copy it again")
+    for key, kind in _KEYS.items():
+        if not isinstance(sidecar[key], kind) or isinstance(sidecar[key], bool):
+            raise CheckpointError(f"{name}: {key} must be of type {kind.__name__}, not {type(sidecar[key]).__name__}")
+    if not 1 <= sidecar["vocab_size"] <= 65_536:
+        raise CheckpointError(f"{name}: vocab_size is {sidecar['vocab_size']}; allowed: 1 to 65536")
+    if not _SHA256.fullmatch(sidecar["sha256"]):
+        raise CheckpointError(f"{name}: sha256 is not 64 hexadecimal digits")
+
+
+def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor], sidecar: Mapping[str, Any]) -> str:
+    """Write NAME.safetensors and NAME.json; returns the sha256 of the weights file.
+
+    Both files are complete on disk before either gets its name, weights first: a crash in between is caught by the hash.
+    """
+    import safetensors.torch
+
+    path = Path(path)
+    if path.suffix != ".safetensors" or not _NAME.fullmatch(path.stem):
+        raise CheckpointError(f"{path.name!r} is no checkpoint file name: NAME.safetensors with letters, digits, - and _")
+    # clones, because safetensors refuses weights that share memory (tied layers, views)
+    tensors = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
+    data = safetensors.torch.save(tensors)
+    sha256 = hashlib.sha256(data).hexdigest()
+    content = {"name": path.stem, "data": {}, "recipe": {}, "metrics": {}, **sidecar}
+    content = {**content, "schema_version": SCHEMA_VERSION, "sha256": sha256}
+    _check_sidecar(content, f"{path.stem}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting: list[tuple[Path, Path]] = []
+    try:
+        for target, part in ((path, data), (path.with_suffix(".json"), _json_bytes(content))):
+            waiting.append((_write_temporary(target, part), target))
+        for temporary, target in waiting:
+            os.replace(temporary, target)
+    finally:
+        for temporary, _ in waiting:
+            temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return sha256
+
+
+def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file that appears whole or not at all; a crash leaves the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _write_temporary(path, data)
+    try:
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def atomic_write_json(path: str | os.PathLike[str], obj: Any) -> None:
+    """Write JSON atomically; numbers that JSON does not know (NaN, infinity) become null."""
+    atomic_write_bytes(path, _json_bytes(obj))
+
+
+def _json_bytes(obj: Any) -> bytes:
+    return (json.dumps(_plain(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(obj: Any) -> Any:
+    """Containers, paths and scalars of other libraries as plain JSON values."""
+    if isinstance(obj, Mapping):
+        return {str(key): _plain(value) for key, value in obj.items()}
+    if isinstance(obj, (list, tuple, set, frozenset)):
+        return [_plain(value) for value in (sorted(obj) if isinstance(obj, (set, frozenset)) else obj)]
+    if isinstance(obj, os.PathLike):
+        return os.fspath(obj)
+    if hasattr(obj, "tolist"):  # numpy and torch, scalars and arrays
+        return _plain(obj.tolist())
+    if isinstance(obj, float) and not math.isfinite(obj):
+        return None
+    return obj
+
+
+def _write_temporary(target: Path, data: bytes) -> Path:
+    """All bytes on disk under another name in the same folder, so that renaming cannot cross file systems."""
+    fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        temporary.chmod(mode)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _umask() -> int:
+    # mkstemp makes private files; the finished one gets the usual rights. The mask can only be read by setting it.
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can (Windows cannot open folders)."""
+    with suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
