@@ -16,19 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pairalign.audio import SAMPLE_RATE_HZ, read_audio
 from pairalign.training.corpora import DataError, Utterance
-
-try:
-    from pairalign.audio import SAMPLE_RATE_HZ, read_audio
-except ImportError:  # TEMPORARY, until audio.py lands
-    SAMPLE_RATE_HZ = 16_000
-
-    def read_audio(path: Path) -> np.ndarray:
-        import soundfile
-
-        wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        assert rate == SAMPLE_RATE_HZ
-        return wave.mean(axis=1)
 
 FRAME = SAMPLE_RATE_HZ // 50  # activity is kept per 20 ms
 _BLOCK = 64  # recordings decoded ahead of the writer
