@@ -1,4 +1,4 @@
-"""Checkpoints on disk: NAME.safetensors (weights) and NAME.json (what they are), verified on loading and never unpickled."""
+"""Checkpoints on disk: NAME.safetensors (weights) and NAME.json (what they are), verified and never unpickled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,8 +58,8 @@ def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
         problem = f"there is no checkpoint file {shown!r}"
     else:
         raise CheckpointError(
-            f"{shown!r} names no checkpoint: a name has letters, digits, - and _ (at most 64), a path ends in .safetensors. "
-            f"{_offer()}"
+            f"{shown!r} names no checkpoint: a name has up to 64 letters, digits, - and _; "
+            f"a path ends in .safetensors. {_offer()}"
         )
     if not path.is_file():
         raise CheckpointError(f"{problem}. {_offer()}")
@@ -136,13 +136,13 @@ def _check_sidecar(sidecar: Any, name: str) -> None:
 def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor], sidecar: Mapping[str, Any]) -> str:
     """Write NAME.safetensors and NAME.json; returns the sha256 of the weights file.
 
-    Both files are complete on disk before either gets its name, weights first: a crash in between is caught by the hash.
+    Both are complete on disk before either gets its name, weights first: a crash in between is caught by the hash.
     """
     import safetensors.torch
 
     path = Path(path)
     if path.suffix != ".safetensors" or not _NAME.fullmatch(path.stem):
-        raise CheckpointError(f"{path.name!r} is no checkpoint file name: NAME.safetensors with letters, digits, - and _")
+        raise CheckpointError(f"{path.name!r} is no checkpoint file: NAME.safetensors with letters, digits, - and _")
     # clones, because safetensors refuses weights that share memory (tied layers, views)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
     data = safetensors.torch.save(tensors)
@@ -182,19 +182,19 @@ def atomic_write_json(path: str | os.PathLike[str], obj: Any) -> None:
 
 
 def _json_bytes(obj: Any) -> bytes:
-    return (json.dumps(_plain(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(plain_json(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _plain(obj: Any) -> Any:
+def plain_json(obj: Any) -> Any:
     """Containers, paths and scalars of other libraries as plain JSON values."""
     if isinstance(obj, Mapping):
-        return {str(key): _plain(value) for key, value in obj.items()}
+        return {str(key): plain_json(value) for key, value in obj.items()}
     if isinstance(obj, (list, tuple, set, frozenset)):
-        return [_plain(value) for value in (sorted(obj) if isinstance(obj, (set, frozenset)) else obj)]
+        return [plain_json(value) for value in (sorted(obj) if isinstance(obj, (set, frozenset)) else obj)]
     if isinstance(obj, os.PathLike):
         return os.fspath(obj)
     if hasattr(obj, "tolist"):  # numpy and torch, scalars and arrays
-        return _plain(obj.tolist())
+        return plain_json(obj.tolist())
     if isinstance(obj, float) and not math.isfinite(obj):
         return None
     return obj
@@ -202,26 +202,16 @@ def _plain(obj: Any) -> Any:
 
 def _write_temporary(target: Path, data: bytes) -> Path:
     """All bytes on disk under another name in the same folder, so that renaming cannot cross file systems."""
-    fd, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
-        with os.fdopen(fd, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-        temporary.chmod(mode)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
-
-
-def _umask() -> int:
-    # mkstemp makes private files; the finished one gets the usual rights. The mask can only be read by setting it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,230 @@
+"""The command line: `python -m pairalign COMMAND …`.
+
+Exit status: 0 done, 2 the user's mistake (one line on stderr), 1 ours. With --json, stdout carries one JSON document and
+nothing else; logs and progress go to stderr. Heavy imports happen inside the commands, so that --help is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from pairalign.strings import Alignment, TokenString
+    from pairalign.tokenizer import Tokenizer
+
+EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
+_MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
+
+
+class UsageError(ValueError):
+    """Arguments that cannot be served."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # argparse would print the usage as well; a mistake gets one line
+        self.exit(EXIT_USER, f"{self.prog}: {_one_line(message)} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # glyphs and file names must not crash a terminal that cannot show them
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        args = build_parser(argv).parse_args(argv)
+        # stray prints of libraries must not spoil the JSON
+        with contextlib.redirect_stdout(sys.stderr):
+            result, status = args.run(args)
+        _print(result, args)
+        return status
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else EXIT_USER
+    except KeyboardInterrupt:
+        print("pairalign: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
+        with contextlib.suppress(Exception):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+    except Exception as error:
+        if _is_users_mistake(error):
+            print(f"pairalign: {_one_line(_message(error))}", file=sys.stderr)
+            return EXIT_USER
+        traceback.print_exc()
+        print(f"pairalign: internal error: {_one_line(repr(error))}. Please report it", file=sys.stderr)
+        return EXIT_OURS
+
+
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """All commands; options of `train` and `evaluate` only when `argv` asks for them, as their modules load torch."""
+    from pairalign import checkpoint
+
+    parser = _Parser(prog="pairalign", description="A recording becomes a short string of discrete tokens.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    names = ", ".join(checkpoint.available()) or "none installed"
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--checkpoint", default="base", metavar="NAME|PATH", help=f"default base; available: {names}")
+    common.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    common.add_argument("--json", action="store_true", help="one JSON document on stdout instead of text")
+
+    def add(name: str, run: Callable, show: Callable, about: str) -> argparse.ArgumentParser:
+        # a command's own module may define a common option with another meaning
+        command = commands.add_parser(name, help=about, description=about, parents=[common], conflict_handler="resolve")
+        command.set_defaults(run=run, show=show)
+        return command
+
+    tokenize = add("tokenize", _tokenize, _show_tokenize, "turn recordings into token strings")
+    tokenize.add_argument("files", nargs="+", metavar="FILE")
+    tokenize.add_argument("--method", default="pairalign,vq", help="any of pairalign, vq, viterbi (default pairalign,vq)")
+    align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
+    align.add_argument("a", metavar="A")
+    align.add_argument("b", metavar="B")
+    align.add_argument("--method", default="pairalign", help="one of pairalign, vq, viterbi (default pairalign)")
+    wanted = next((arg for arg in argv if not arg.startswith("-")), None)
+    for name, module, about in (
+        ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
+        ("evaluate", "pairalign.evaluation.report", "measure a tokenizer and its baselines on a manifest"),
+    ):
+        command = add(name, _delegate(module), _show_dict, about)
+        if name == wanted:
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+def _delegate(module: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], int]]:
+    return lambda args: (importlib.import_module(module).run_from_args(args), EXIT_DONE)
+
+
+def _load(args: argparse.Namespace, methods: Sequence[str]) -> Tokenizer:
+    """The tokenizer, after the checks that need no weights."""
+    from pairalign.checkpoint import resolve_checkpoint
+
+    resolve_checkpoint(args.checkpoint)  # a wrong name is told at once, not after loading torch
+    from pairalign import tokenizer
+
+    unknown = [m for m in methods if m not in tokenizer.METHODS]
+    if unknown or not methods:
+        named = ", ".join(map(repr, unknown)) or "''"
+        raise UsageError(f"unknown method {named}; allowed: {', '.join(tokenizer.METHODS)}")
+    if args.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UsageError("--device cuda: no CUDA device is available. Use --device cpu or auto")
+    return tokenizer.load(args.checkpoint, device=args.device)
+
+
+def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    """One entry per file; a bad file is reported and does not stop the others."""
+    from pairalign.audio import SAMPLE_RATE_HZ, AudioError, read_audio
+
+    methods = list(dict.fromkeys(m.strip() for m in args.method.split(",") if m.strip()))
+    tok = _load(args, methods)
+    files: list[dict[str, Any]] = []
+    for number, path in enumerate(args.files, 1):
+        if len(args.files) > 1 and sys.stderr.isatty():
+            print(f"{number}/{len(args.files)} {_one_line(path)}", file=sys.stderr)
+        try:
+            wave = read_audio(path)
+        except AudioError as error:
+            print(f"pairalign: {_one_line(str(error))}", file=sys.stderr)
+            files.append({"path": path, "error": str(error)})
+            continue
+        strings = {method: tok.tokenize(wave, method=method).to_dict() for method in methods}
+        files.append({"path": path, "duration_s": len(wave) / SAMPLE_RATE_HZ, "strings": strings})
+    status = EXIT_USER if any("error" in entry for entry in files) else EXIT_DONE
+    return {"checkpoint": tok.name, "model_sha256": tok.sha256, "device": str(tok.device), "files": files}, status
+
+
+def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from pairalign.audio import read_audio
+    from pairalign.strings import align
+
+    tok = _load(args, [args.method])
+    waves = [read_audio(path) for path in (args.a, args.b)]
+    result = align(*(tok.tokenize(wave, method=args.method) for wave in waves))
+    args.alignment = result  # for the text form
+    return {
+        "a": result.a.to_dict(),
+        "b": result.b.to_dict(),
+        "distance": result.distance,
+        "normalized": result.normalized,
+        "edits": [{"op": edit.op, "a": edit.a, "b": edit.b} for edit in result.edits],
+    }, EXIT_DONE
+
+
+def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
+    if args.json:
+        from pairalign.checkpoint import plain_json
+
+        print(json.dumps(plain_json(result), allow_nan=False))
+    else:
+        args.show(result, args)
+    sys.stdout.flush()
+
+
+def _show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
+    print(f"checkpoint {result['checkpoint']} ({result['model_sha256'][:12]}) on {result['device']}")
+    for entry in result["files"]:
+        if "error" in entry:
+            continue
+        print(f"\n{_one_line(entry['path'])}  {entry['duration_s']:.2f} s")
+        for method, found in entry["strings"].items():
+            count = f"{len(found['ids'])} tokens, {found['tokens_per_s']:.1f}/s, stopped by {found['stopped_by']}"
+            print(f"  {method:<10} {count}\n    {found['text']}")
+
+
+def _show_align(result: dict[str, Any], args: argparse.Namespace) -> None:
+    found: Alignment = args.alignment
+    for name, path, one in (("A", args.a, found.a), ("B", args.b, found.b)):
+        print(f"{name}  {_one_line(path)}  {one.duration_s:.2f} s, {len(one)} tokens")
+    print(f"distance {found.distance}, normalized {found.normalized:.3f}\n")
+    width = 96
+    row_a, row_b, marks = _columns(found.a, found.b, found)
+    for start in range(0, len(marks), width):
+        stop = start + width
+        print(f"A  {row_a[start:stop]}\n   {marks[start:stop]}\nB  {row_b[start:stop]}\n")
+    print("=  match   ~  substitution   +  insertion   -  deletion")
+
+
+def _columns(a: TokenString, b: TokenString, found: Alignment) -> tuple[str, str, str]:
+    """Both texts padded to one column per edit, and the row of marks between them."""
+    row_a = "".join(" " if edit.a is None else a.text[edit.a] for edit in found.edits)
+    row_b = "".join(" " if edit.b is None else b.text[edit.b] for edit in found.edits)
+    return row_a, row_b, "".join(_MARKS[edit.op] for edit in found.edits)
+
+
+def _show_dict(result: dict[str, Any], args: argparse.Namespace, indent: int = 0) -> None:
+    for key, value in result.items():
+        if isinstance(value, dict):
+            print(" " * indent + str(key))
+            _show_dict(value, args, indent + 2)
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            print(f"{' ' * indent}{key:<24} {shown}")
+
+
+def _is_users_mistake(error: Exception) -> bool:
+    """The library's own ValueError subclasses and files that cannot be reached; a bare ValueError is a bug of ours."""
+    ours = isinstance(error, ValueError) and type(error).__module__.split(".")[0] == "pairalign"
+    return ours or isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError))
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}. Check the path and its permissions"
+    return str(error)
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text).strip()
