@@ -50,9 +50,9 @@ class AudioBank:
     def wave(self, i: int, start_s: float = 0.0, end_s: float | None = None) -> np.ndarray:
         """Samples of recording i between two times, float32 in [-1, 1]; times outside the recording are cut to it."""
         low, high = int(self.offsets[i]), int(self.offsets[i + 1])
-        start = low + max(0, round(start_s * SAMPLE_RATE_HZ))
+        start = min(high, low + max(0, round(start_s * SAMPLE_RATE_HZ)))
         end = high if end_s is None else min(high, low + round(end_s * SAMPLE_RATE_HZ))
-        return self.samples[min(start, high) : max(start, end)].astype(np.float32) / 32768.0
+        return self.samples[start : max(start, end)].astype(np.float32) / 32768.0
 
     def active(self, i: int) -> np.ndarray:
         """Which 20 ms frames of recording i hold sound: within 35 dB of its loud frames and above -65 dBFS."""

@@ -1,0 +1,367 @@
+"""Corpora, the decoded bank and the batches: mistakes are named, data order depends on nothing but (seed, step)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.training import data
+from pairalign.training.data import DataError
+
+
+def tone(duration_s: float, seed: int = 0) -> np.ndarray:
+    """Noise bursts and pauses: enough like speech to be active and to differ from seed to seed."""
+    rng = np.random.default_rng(seed)
+    wave = rng.normal(0, 0.1, round(duration_s * SAMPLE_RATE_HZ))
+    return (wave * (np.sin(np.arange(len(wave)) / 1600) > -0.5)).clip(-1, 1).astype(np.float32)
+
+
+def write(path: Path, duration_s: float = 1.0, seed: int = 0, **options: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, tone(duration_s, seed), SAMPLE_RATE_HZ, **options)
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Twelve recordings of four speakers, each with the words ONE, TWO and (the first speaker only) SOLO."""
+    rows, words = ["path,split,speaker,duration_s,transcript"], ["path,start_s,end_s,word"]
+    for k in range(12):
+        duration_s = 1.0 + 0.4 * k
+        write(tmp_path / f"audio/{k}.wav", duration_s, seed=k)
+        rows.append(f"audio/{k}.wav,train,speaker{k % 4},{duration_s},ONE TWO")
+        words += [f"audio/{k}.wav,0.1,0.45,ONE", f"audio/{k}.wav,0.5,0.8,two", f"audio/{k}.wav,0.8,0.85,A"]
+        words += [f"audio/{k}.wav,0.85,0.99,SOLO"] if k == 0 else []
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    (tmp_path / "words.csv").write_text("\n".join(words))
+    return tmp_path
+
+
+@pytest.fixture
+def bank(corpus: Path) -> data.AudioBank:
+    return data.load_bank(data.read_manifest(corpus))
+
+
+class TestManifest:
+    def test_columns_are_read_and_paths_are_relative_to_the_file(self, corpus: Path) -> None:
+        utterances = data.read_manifest(corpus / "manifest.csv")
+        assert len(utterances) == 12
+        assert utterances[2] == data.Utterance(
+            corpus / "audio/2.wav", "train", "speaker2", pytest.approx(1.8), "ONE TWO", ""
+        )
+
+    def test_a_folder_with_a_manifest_uses_it(self, corpus: Path) -> None:
+        assert data.read_manifest(corpus) == data.read_manifest(corpus / "manifest.csv")
+
+    def test_only_path_is_required_and_a_byte_order_mark_is_ignored(self, tmp_path: Path) -> None:
+        for k in range(3):
+            write(tmp_path / f"{k}.wav")
+        (tmp_path / "list.csv").write_bytes("\ufeffpath\n0.wav\n1.wav\n2.wav\n".encode())
+        utterances = data.read_manifest(tmp_path / "list.csv")
+        assert [u.speaker for u in utterances] == ["", "", ""]
+        assert {u.split for u in utterances} == {"train", "dev"}
+
+    def test_splits_follow_speakers_and_stay_put(self, tmp_path: Path) -> None:
+        for k in range(60):
+            write(tmp_path / f"{k}.wav", 0.2)
+        rows = [f"{k}.wav,person{k % 30}" for k in range(60)]
+        (tmp_path / "a.csv").write_text("\n".join(["path,speaker", *rows]))
+        (tmp_path / "b.csv").write_text("\n".join(["path,speaker", *reversed(rows[:40])]))
+        a = {u.path: (u.split, u.speaker) for u in data.read_manifest(tmp_path / "a.csv")}
+        b = {u.path: (u.split, u.speaker) for u in data.read_manifest(tmp_path / "b.csv")}
+        dev = {speaker for split, speaker in a.values() if split == "dev"}
+        train = {speaker for split, speaker in a.values() if split == "train"}
+        assert dev and train and not dev & train
+        assert all(a[path] == b[path] for path in b)
+
+    @pytest.mark.parametrize("n", [1, 2, 5])
+    def test_there_is_always_a_dev_recording(self, tmp_path: Path, n: int) -> None:
+        for k in range(n):
+            write(tmp_path / f"{k}.flac", 0.2)
+        splits = [u.split for u in data.read_manifest(tmp_path)]
+        assert "dev" in splits
+        assert n == 1 or "train" in splits
+
+    def test_one_speaker_alone_is_divided_by_recording(self, tmp_path: Path) -> None:
+        rows = ["path,speaker"] + [f"{k}.wav,me" for k in range(20)]
+        for k in range(20):
+            write(tmp_path / f"{k}.wav", 0.2)
+        (tmp_path / "list.csv").write_text("\n".join(rows))
+        assert {u.split for u in data.read_manifest(tmp_path / "list.csv")} == {"train", "dev"}
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "no column 'path'"),
+            (b"file,speaker\na.wav,x\n", "no column 'path' in the header \\(found: file, speaker\\)"),
+            (b"path;speaker\na.wav;x\n", "Use commas"),
+            (b"path\n", "no rows"),
+            (b"path\nmissing.wav\na.wav\n", "1 of 2 recordings do not exist.*missing.wav \\(line 2\\)"),
+            (b"path,speaker\n,x\n", "line 2: the path is empty"),
+            (b"path\na.wav\na.wav\n", "a.wav is listed more than once"),
+            (b"path,duration_s\na.wav,long\n", "line 2: duration_s is 'long'"),
+            (b"path,duration_s\na.wav,nan\n", "duration_s is 'nan'"),
+            (b"\xff\xfe\x00\x01", "not a UTF-8"),
+            (b"path\n" + b"x" * 200_000 + b"\n", "not a readable CSV"),
+        ],
+    )
+    def test_mistakes_are_named(self, tmp_path: Path, content: bytes, message: str) -> None:
+        write(tmp_path / "a.wav", 0.2)
+        (tmp_path / "list.csv").write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            data.read_manifest(tmp_path / "list.csv")
+
+    def test_what_is_no_manifest_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="no such file or folder"):
+            data.read_manifest(tmp_path / "nowhere.csv")
+        with pytest.raises(DataError, match="no audio found"):
+            data.read_manifest(tmp_path)
+        with pytest.raises(DataError, match="is a recording, not a manifest"):
+            data.read_manifest(write(tmp_path / "a.wav", 0.2))
+
+    def test_an_unknown_split_lists_the_splits_there_are(self, corpus: Path) -> None:
+        with pytest.raises(DataError, match="no recordings in split 'test'. Splits found: train"):
+            data.of_split(data.read_manifest(corpus), "test")
+
+
+class TestLayouts:
+    def test_librispeech(self, tmp_path: Path) -> None:
+        for split, speaker in (("train-clean-100", "84"), ("dev-clean", "85"), ("test-other", "86")):
+            chapter = tmp_path / "LibriSpeech" / split / speaker / "121123"
+            write(chapter / f"{speaker}-121123-0000.flac", 0.2)
+            (chapter / f"{speaker}-121123.trans.txt").write_text(f"{speaker}-121123-0000 GO ON PLEASE\n")
+        found = {u.speaker: u for u in data.read_manifest(tmp_path)}
+        assert {speaker: u.split for speaker, u in found.items()} == {"84": "train", "85": "dev", "86": "test"}
+        assert found["85"].transcript == "GO ON PLEASE" and found["85"].corpus == "librispeech"
+
+    def test_librispeech_training_part_alone_gives_up_some_speakers(self, tmp_path: Path) -> None:
+        for speaker in range(20):
+            write(tmp_path / f"train-clean-5/{speaker}/7/{speaker}-7-0000.flac", 0.2)
+        assert {u.split for u in data.read_manifest(tmp_path)} == {"train", "dev"}
+
+    def test_timit_with_its_word_times(self, tmp_path: Path) -> None:
+        for k, name in enumerate(("TRAIN/DR1/FCJF0/SA1", "TRAIN/DR2/MABC0/SX9", "TEST/DR8/MJLN0/SI1")):
+            base = tmp_path / "TIMIT" / name
+            write(base.with_suffix(".WAV"), 0.5, seed=k, format="NIST", subtype="PCM_16")
+            base.with_suffix(".WRD").write_text("1600 3200 she\n3200 4800 had\n")
+            base.with_suffix(".TXT").write_text("0 8000 She had.\n")
+        write(tmp_path / "TIMIT/TRAIN/DR1/FCJF0/SA1.WAV.wav", 0.5)  # the second copy some mirrors carry
+        utterances = data.read_manifest(tmp_path)
+        assert sorted(u.speaker for u in utterances) == ["FCJF0", "MABC0", "MJLN0"]
+        assert sorted(u.split for u in utterances) == ["dev", "test", "train"]
+        assert utterances[0].transcript == "She had."
+        words = data.words_for(utterances)
+        assert len(words) == 6
+        assert (words[0].start_s, words[0].end_s, words[0].text) == (0.1, 0.2, "she")
+        assert np.allclose(data.load_bank(utterances).durations_s, 0.5)
+
+    def test_a_broken_timit_word_file_is_named(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "TRAIN/DR1/FCJF0/SA1.WAV", 0.2, format="NIST", subtype="PCM_16")
+        path.with_suffix(".WRD").write_text("100 she\n")
+        with pytest.raises(DataError, match="SA1.WRD, line 1"):
+            data.words_for(data.read_manifest(tmp_path))
+
+    def test_hidden_files_are_not_audio(self, tmp_path: Path) -> None:
+        write(tmp_path / "._a.wav", 0.2)
+        write(tmp_path / "b.wav", 0.2)
+        assert [u.path.name for u in data.read_manifest(tmp_path)] == ["b.wav"]
+
+
+class TestWords:
+    def test_words_point_at_their_utterance(self, corpus: Path) -> None:
+        utterances = data.read_manifest(corpus)[3:]
+        words = data.read_words(corpus / "words.csv", utterances)
+        assert len(words) == 27
+        assert words[1] == data.Word(0, 0.5, 0.8, "two")
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("path,start_s,word\n", "no column 'end_s'"),
+            ("path,start_s,end_s,word\naudio/0.wav,0.5,0.2,x\n", "line 2: the word 'x' ends at 0.2 s, before"),
+            ("path,start_s,end_s,word\naudio/0.wav,zero,0.2,x\n", "start_s is 'zero'"),
+            ("path,start_s,end_s,word\nother.wav,0.1,0.2,x\n", "no word belongs to a recording"),
+        ],
+    )
+    def test_mistakes_are_named(self, corpus: Path, content: str, message: str) -> None:
+        (corpus / "bad.csv").write_text(content)
+        with pytest.raises(DataError, match=message):
+            data.read_words(corpus / "bad.csv", data.read_manifest(corpus))
+
+
+class TestBank:
+    def test_waves_are_the_recordings(self, bank: data.AudioBank) -> None:
+        assert np.abs(bank.wave(3) - tone(2.2, seed=3)).max() < 2e-4
+        assert len(bank.wave(3, 0.5, 0.75)) == 4000
+        assert np.array_equal(bank.wave(3, 0.5, 0.75), bank.wave(3)[8000:12000])
+        assert len(bank.wave(3, 2.0, 9.0)) == 3200 and len(bank.wave(3, 9.0, 10.0)) == 0
+
+    def test_unreadable_recordings_are_listed_not_fatal(self, tmp_path: Path) -> None:
+        write(tmp_path / "a.wav")
+        (tmp_path / "b.wav").write_bytes(b"RIFF broken")
+        bank = data.load_bank(data.read_manifest(tmp_path), tmp_path / "cache")
+        assert [item.path.name for item in bank.skipped] == ["b.wav"] and bank.skipped[0].reason
+        assert bank.durations_s.tolist() == [1.0, 0.0]
+        batch = data.augmentation_batch(bank, [0, 1], step=0, seed=0, batch_size=2)
+        assert batch.utterance_ids.tolist() == [0, 0]
+
+    def test_nothing_readable_is_a_mistake(self, tmp_path: Path) -> None:
+        (tmp_path / "b.wav").write_bytes(b"RIFF broken")
+        with pytest.raises(DataError, match="none of the 1 recordings can be read"):
+            data.load_bank(data.read_manifest(tmp_path))
+
+    def test_the_cache_is_used_until_a_file_changes(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        utterances, cache = data.read_manifest(corpus), corpus / "cache"
+        first = data.load_bank(utterances, cache)
+        with monkeypatch.context() as patch:
+            patch.setattr("pairalign.training.bank.read_audio", lambda path: pytest.fail("decoded again"))
+            again = data.load_bank(utterances, cache)
+        assert all(np.array_equal(first.wave(i), again.wave(i)) for i in range(12))
+        write(corpus / "audio/5.wav", 1.5, seed=99)
+        assert data.load_bank(utterances, cache).durations_s[5] == 1.5
+        assert not list(cache.glob("*.part"))
+
+    def test_an_interrupted_decode_leaves_no_cache(self, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupt(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            data.load_bank(data.read_manifest(corpus), corpus / "cache", interrupt)
+        assert not list((corpus / "cache").iterdir())
+
+    def test_silence_is_not_active(self, tmp_path: Path) -> None:
+        wave = np.concatenate([np.zeros(SAMPLE_RATE_HZ, np.float32), tone(1.0)])
+        soundfile.write(tmp_path / "a.wav", wave, SAMPLE_RATE_HZ)
+        bank = data.load_bank(data.read_manifest(tmp_path))
+        assert bank.active_share(0, 0.0, 1.0) == 0.0
+        assert bank.active_share(0, 1.0, 2.0) > 0.5
+        assert len(bank.active(0)) == 100
+
+
+def equal(a: object, b: object) -> bool:
+    return all(torch.equal(value, vars(b)[name]) for name, value in vars(a).items())
+
+
+class TestAugmentationBatch:
+    def test_order_is_a_function_of_seed_and_step(self, bank: data.AudioBank) -> None:
+        def batch(step: int, seed: int) -> data.Segments:
+            return data.augmentation_batch(bank, range(12), step, seed, batch_size=4)
+
+        torch.manual_seed(1)
+        np.random.seed(1)
+        first = batch(7, 3)
+        batch(8, 3)
+        assert equal(first, batch(7, 3))
+        assert not equal(first, batch(8, 3)) and not equal(first, batch(7, 4))
+
+    def test_processes_share_one_batch(self, bank: data.AudioBank) -> None:
+        whole = data.augmentation_batch(bank, range(12), 5, 0, batch_size=6)
+        halves = [data.augmentation_batch(bank, range(12), 5, 0, batch_size=3, rank=r, world=2) for r in (0, 1)]
+        assert whole.utterance_ids[0::2].tolist() == halves[0].utterance_ids.tolist()
+        assert whole.lengths[1::2].tolist() == halves[1].lengths.tolist()
+
+    def test_segments_are_cut_from_their_recordings_and_padded_with_zeros(self, bank: data.AudioBank) -> None:
+        for step in range(30):
+            batch = data.augmentation_batch(bank, range(4, 12), step, 0, batch_size=4)
+            assert batch.wave.dtype == torch.float32 and batch.wave.shape == (4, int(batch.lengths.max()))
+            assert len(set(batch.utterance_ids.tolist())) == 4
+            seconds = batch.lengths / SAMPLE_RATE_HZ
+            assert seconds.min() >= 0.4 - 1e-3 and seconds.max() <= 3.0 + 1e-3
+            assert seconds.max() / seconds.min() <= 1.25 / 0.75 + 1e-3
+            for k in range(4):
+                i, start_s, n = int(batch.utterance_ids[k]), float(batch.start_s[k]), int(batch.lengths[k])
+                source = bank.wave(i, start_s, start_s + n / SAMPLE_RATE_HZ)
+                assert np.array_equal(batch.wave[k, :n].numpy(), source[:n])
+                assert not batch.wave[k, n:].any()
+
+    def test_all_durations_occur(self, bank: data.AudioBank) -> None:
+        lengths = [data.augmentation_batch(bank, range(12), s, 0, 4).lengths.max() for s in range(200)]
+        assert min(lengths) < 0.7 * SAMPLE_RATE_HZ
+        assert np.mean([n == 3 * SAMPLE_RATE_HZ for n in lengths]) > 0.15
+
+    def test_speech_is_preferred_to_silence(self, tmp_path: Path) -> None:
+        wave = np.concatenate([np.zeros(8 * SAMPLE_RATE_HZ, np.float32), tone(8.0)])
+        soundfile.write(tmp_path / "a.wav", wave, SAMPLE_RATE_HZ)
+        bank = data.load_bank(data.read_manifest(tmp_path))
+        batches = [data.augmentation_batch(bank, [0], s, 0, 4, max_s=1.0) for s in range(20)]
+        assert np.mean([(batch.wave.square().mean(1) > 1e-4).float().mean() for batch in batches]) > 0.85
+
+    def test_nothing_to_draw_from_is_named(self, bank: data.AudioBank) -> None:
+        with pytest.raises(DataError, match="no recordings to train on"):
+            data.augmentation_batch(bank, [], 0, 0, 4)
+
+
+class TestRealizationBatch:
+    @pytest.fixture
+    def index(self, corpus: Path, bank: data.AudioBank) -> data.WordIndex:
+        return data.build_word_index(data.words_for(bank.utterances, corpus / "words.csv"), bank, range(12))
+
+    def test_short_words_and_words_of_one_speaker_are_left_out(self, index: data.WordIndex) -> None:
+        assert index.types == ("one", "two")
+        assert index.shares == pytest.approx([0.5, 0.5])
+
+    def test_the_square_root_of_the_count_decides(self, bank: data.AudioBank) -> None:
+        words = [data.Word(i, 0.1, 0.5, "often") for i in range(9)] + [data.Word(i, 0.5, 0.9, "rare") for i in range(4)]
+        assert data.build_word_index(words, bank, range(12)).shares == pytest.approx([0.6, 0.4])
+
+    def test_pairs_are_the_same_word_by_two_speakers(self, bank: data.AudioBank, index: data.WordIndex) -> None:
+        speaker = [utterance.speaker for utterance in bank.utterances]
+        for step in range(20):
+            pairs = data.realization_batch(bank, index, step, 0, n_pairs=6)
+            for a, b in zip(pairs.utterance_a, pairs.utterance_b, strict=True):
+                assert speaker[a] != speaker[b]
+            for lengths, span in ((pairs.lengths_a, pairs.span_a_s), (pairs.lengths_b, pairs.span_b_s)):
+                seconds = lengths / SAMPLE_RATE_HZ
+                assert seconds.min() >= 0.4 - 1e-3 and seconds.max() <= 1.6 + 1e-3
+                assert (span[:, 0] >= 0).all() and (span[:, 1] <= seconds + 1e-4).all()
+                width = torch.tensor([0.35 if index.types[w] == "one" else 0.3 for w in pairs.word_ids])
+                assert torch.allclose(span[:, 1] - span[:, 0], width, atol=1e-3)
+
+    def test_the_span_is_where_the_word_is(self, bank: data.AudioBank, index: data.WordIndex) -> None:
+        pairs = data.realization_batch(bank, index, 0, 0, n_pairs=8)
+        for k in range(8):
+            word_s = 0.1 if index.types[pairs.word_ids[k]] == "one" else 0.5
+            start = round(float(pairs.span_a_s[k, 0]) * SAMPLE_RATE_HZ)
+            expected = bank.wave(int(pairs.utterance_a[k]), word_s, word_s + 0.3)
+            nearby = [pairs.wave_a[k, max(0, start + d) :].numpy()[: len(expected)] for d in (-1, 0, 1)]
+            assert any(np.array_equal(found, expected[: len(found)]) for found in nearby)
+
+    def test_order_is_a_function_of_seed_and_step(self, bank: data.AudioBank, index: data.WordIndex) -> None:
+        first = data.realization_batch(bank, index, 7, 3, n_pairs=4)
+        assert equal(first, data.realization_batch(bank, index, 7, 3, n_pairs=4))
+        assert not equal(first, data.realization_batch(bank, index, 8, 3, n_pairs=4))
+
+    def test_without_pairs_the_mistake_is_named(self, bank: data.AudioBank) -> None:
+        index = data.build_word_index([data.Word(0, 0.1, 0.5, "alone")], bank, range(12))
+        with pytest.raises(DataError, match="no word is spoken by two speakers"):
+            data.realization_batch(bank, index, 0, 0, 4)
+
+
+class TestEvaluationSegments:
+    def test_full_length_first_one_per_recording_always_the_same(self, bank: data.AudioBank) -> None:
+        segments = data.evaluation_segments(bank, range(12), 7, seed=1)
+        assert equal(segments, data.evaluation_segments(bank, range(12), 7, seed=1))
+        assert len(set(segments.utterance_ids.tolist())) == 7
+        assert (segments.lengths == 3 * SAMPLE_RATE_HZ).all()  # recordings 5 to 11 are 3 s and longer
+
+    def test_shorter_recordings_fill_up(self, bank: data.AudioBank) -> None:
+        segments = data.evaluation_segments(bank, range(12), 100)
+        assert len(segments.lengths) == 12
+        assert segments.utterance_ids[7:].tolist() == [4, 3, 2, 1, 0]
+
+    def test_room_is_left_for_a_shift(self, bank: data.AudioBank) -> None:
+        segments = data.evaluation_segments(bank, range(6, 12), 6)
+        ends_s = segments.start_s.numpy() + 3.0
+        assert (ends_s + 0.1 <= bank.durations_s[segments.utterance_ids.numpy()] + 1e-6).all()
+
+    def test_a_segment_does_not_depend_on_the_others(self, bank: data.AudioBank) -> None:
+        few = data.evaluation_segments(bank, [8], 1, seed=5)
+        many = data.evaluation_segments(bank, range(12), 12, seed=5)
+        assert few.start_s[0] == many.start_s[many.utterance_ids == 8][0]
+
+    def test_nothing_long_enough_is_named(self, bank: data.AudioBank) -> None:
+        with pytest.raises(DataError, match="nothing to evaluate"):
+            data.evaluation_segments(bank, [], 3)
