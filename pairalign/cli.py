@@ -1,7 +1,7 @@
 """The command line: `python -m pairalign COMMAND …`.
 
-Exit status: 0 done, 2 the user's mistake (one line on stderr), 1 ours. With --json, stdout carries one JSON document and
-nothing else; logs and progress go to stderr. Heavy imports happen inside the commands, so that --help is instant.
+Exit status: 0 done, 2 the user's mistake (one line on stderr), 1 ours. With --json, stdout carries one JSON document
+and nothing else; logs and progress go to stderr. Heavy imports happen inside the commands, so that --help is instant.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 
     tokenize = add("tokenize", _tokenize, _show_tokenize, "turn recordings into token strings")
     tokenize.add_argument("files", nargs="+", metavar="FILE")
-    tokenize.add_argument("--method", default="pairalign,vq", help="any of pairalign, vq, viterbi (default pairalign,vq)")
+    both = "pairalign,vq"
+    tokenize.add_argument("--method", default=both, help=f"any of pairalign, vq, viterbi (default {both})")
     align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
