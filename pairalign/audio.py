@@ -1,8 +1,8 @@
 """Recordings in and out: any usual speech file becomes mono float32 at 16 kHz, or a clear `AudioError`.
 
 A file is refused when it holds less than its header promises (WAV, FLAC, AIFF, NIST): tokenizing half a recording
-unnoticed would spoil a corpus. Two exceptions decode what is there: WAVs written to a pipe, whose length was never filled
-in, and Ogg and MP3, which are streams without a reliable length.
+unnoticed would spoil a corpus. Two exceptions decode what is there: WAVs written to a pipe, whose length was never
+filled in, and Ogg and MP3, which are streams without a reliable length.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class AudioLimits:
 
 
 def read_audio(path: str | os.PathLike[str], limits: AudioLimits | None = None) -> np.ndarray:
-    """The recording at `path`: mono float32 at 16 kHz in [-1, 1]. Channels are averaged, a peak above 1 is scaled down."""
+    """The recording at `path`: mono float32, 16 kHz, in [-1, 1]. Channels are averaged, a peak above 1 scaled down."""
     limits = limits or AudioLimits()
     try:
         with _open_regular(path, limits) as file:
@@ -144,15 +144,22 @@ def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO
 def _decode(file: BinaryIO, container: Container, limits: AudioLimits) -> np.ndarray:
     import soundfile
 
+    class ForwardOnly(soundfile.SoundFile):
+        # soundfile seeks after every read, which fails at the end of a FLAC of unknown length and costs time elsewhere
+        def seekable(self) -> bool:
+            return False
+
     try:
-        with _quiet_stderr(container.kind == "mp3"), soundfile.SoundFile(file) as sound:
+        with _quiet_stderr(container.kind == "mp3"), ForwardOnly(file) as sound:
             if sound.subtype not in ALLOWED_SUBTYPES[container.kind]:
                 raise AudioError(f"the codec {sound.subtype} is not supported. Allowed: {READABLE}. Convert it to FLAC")
             claimed = sound.frames if sound.frames < 2**62 else 0  # the decoder's way to say that it does not know
             _check_format(sound.samplerate, sound.channels, claimed, limits)
             return _finish(_blocks(sound, container, limits), sound.samplerate, limits)
     except (soundfile.SoundFileError, RuntimeError) as error:
-        reason = str(getattr(error, "error_string", "") or "unreadable data").strip().rstrip(".")
+        reason = str(getattr(error, "error_string", "")).strip().rstrip(".")
+        if not reason or "not exist" in reason:  # the decoder's words for data in which it finds no frame
+            reason = "no audio found"
         raise AudioError(
             f"the file is damaged, cut off or of an unsupported kind (decoder: {reason}). "
             "Copy it again or convert it to WAV"

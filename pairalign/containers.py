@@ -108,7 +108,7 @@ def _skip_id3(file: BinaryIO) -> int:
 
 
 def _is_mpeg_audio(head: bytes) -> bool:
-    """An MPEG audio frame header: 11 sync bits, then version, layer, bit rate and sample rate without reserved values."""
+    """An MPEG audio frame header: 11 sync bits, then version, layer, bit rate and rate without reserved values."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return False
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
@@ -143,8 +143,13 @@ def _check_wav(file: BinaryIO, size: int, big_endian: bool) -> int | None:
 
 
 def _wav_frames(start: int, length: int, size: int, rate: int, frame_bytes: int) -> int | None:
-    if length == 0 or length >= _UNKNOWN_LENGTH_FROM:
+    if length >= _UNKNOWN_LENGTH_FROM:
         return None
+    if length == 0 and size - start >= frame_bytes:
+        raise AudioError(
+            "this WAV file claims no sound, yet data follow: its recorder was interrupted before it filled in the length. "
+            "Import it as raw data in an audio editor and save it again"
+        )
     if start + length - size > _LENGTH_SLACK_BYTES:
         seconds = [n / frame_bytes / max(rate, 1) for n in (length, max(0, size - start))]
         raise AudioError(

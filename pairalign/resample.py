@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 
-# Odd rates are met by a ratio of whole numbers up to this: a drift of some milliseconds in half an hour at the very most.
+# Odd rates are met by a ratio of whole numbers up to this: a drift of some milliseconds in half an hour at most.
 _RATIO_TERM = 2000
 _FILTER_CROSSINGS = 32
 _ROLLOFF = 0.9475937167399596
 
 
 def _ratio(from_hz: int, to_hz: int) -> tuple[int, int]:
-    """Whole numbers (old, new) close to from : to, kept small: the resampler's filter bank has about old x new entries."""
+    """Whole numbers (old, new) close to from : to, kept small: the filter bank has about old x new entries."""
     if from_hz >= to_hz:
         ratio = Fraction(to_hz, from_hz).limit_denominator(_RATIO_TERM)
         return ratio.denominator, ratio.numerator
