@@ -1,0 +1,164 @@
+"""Batched, length-constrained decoding: greedy and beam search over cached keys and values.
+
+Shapes: B batch, N beams, U tokens, T condition frames, V outputs (codes and EOS).
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from pairalign.features import MEL_RATE_HZ, LogMel
+from pairalign.model.decoder import Condition, Decoder
+from pairalign.model.encoder import encoder_lengths
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """How a string is searched for and how long it may be.
+
+    beam: strings kept per recording (1 = greedy).
+    max_rate_hz, min_rate_hz: tokens per second of *active* speech; quiet_rate_hz: extra room per second of pause.
+    """
+
+    beam: int = 1
+    max_rate_hz: float = 22.0
+    min_rate_hz: float = 2.0
+    quiet_rate_hz: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.beam <= 16:
+            raise ValueError(f"beam is {self.beam}; use a whole number from 1 (greedy) to 16.")
+        if not 0 <= self.min_rate_hz < self.max_rate_hz <= 50:
+            raise ValueError(
+                f"min_rate_hz {self.min_rate_hz} and max_rate_hz {self.max_rate_hz} must satisfy 0 <= min < max <= 50."
+            )
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Strings of a batch.
+
+    tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each token
+    and of EOS, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
+    """
+
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+    log_probs: torch.Tensor
+    chose_eos: torch.Tensor
+    attention: torch.Tensor
+
+
+def length_limits(features: LogMel, options: DecodingOptions) -> tuple[torch.Tensor, torch.Tensor]:
+    """(L_min, L_max), each (B,): fewest and most tokens, scaled by active speech so that silence may be short."""
+    active_s = features.active.sum(1) / MEL_RATE_HZ
+    quiet_s = features.lengths / MEL_RATE_HZ - active_s
+    frames = encoder_lengths(features.lengths)
+    most = torch.ceil(options.max_rate_hz * active_s + options.quiet_rate_hz * quiet_s).long() + 3
+    most = torch.minimum(most, frames)  # every token needs a frame of its own
+    fewest = torch.floor(options.min_rate_hz * active_s).long().clamp(min=1)
+    return torch.minimum(fewest, most), most
+
+
+@torch.no_grad()
+def decode(
+    decoder: Decoder,
+    condition: Condition,
+    fewest: torch.Tensor,
+    most: torch.Tensor,
+    options: DecodingOptions = DecodingOptions(),  # noqa: B008 (frozen)
+) -> Decoded:
+    """Write one string per condition.
+
+    Args: condition of B recordings; fewest, most (B,): no EOS before `fewest` tokens, EOS forced at `most`.
+    A token never repeats the one before it. Equal scores go to the smaller id.
+    """
+    if options.beam > 1:
+        return _beam_search(decoder, condition, fewest, most, options.beam)
+    return _greedy(decoder, condition, fewest, most)
+
+
+def _constrain(
+    logits: torch.Tensor, u: int, previous: torch.Tensor, fewest: torch.Tensor, most: torch.Tensor, eos: int
+) -> torch.Tensor:
+    """Logits (R, V) of position u with what is not allowed there set to -inf."""
+    allowed = logits.clone()
+    allowed[:, eos] = allowed[:, eos].masked_fill(u < fewest, -torch.inf)
+    repeat = previous < eos  # BOS can not repeat
+    allowed[repeat, previous[repeat]] = -torch.inf
+    forced = u >= most
+    allowed[forced, :eos] = -torch.inf
+    return allowed
+
+
+def _greedy(decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor) -> Decoded:
+    rows, eos = len(most), decoder.eos_id
+    steps = int(most.max()) + 1
+    caches = decoder.start(condition, steps)
+    token = torch.full_like(most, decoder.bos_id)
+    finished = torch.zeros_like(most, dtype=torch.bool)
+    chose_eos = torch.zeros_like(finished)
+    tokens, log_probs, attentions = [], [], []
+    for u in range(steps):
+        logits, attention = decoder.step(token, u, caches, condition.valid)
+        free = _constrain(logits, u, token, fewest, most.new_full((rows,), steps), eos)
+        would_stop = free.argmax(1) == eos
+        allowed = _constrain(logits, u, token, fewest, most, eos)
+        chosen = torch.where(finished, eos, allowed.argmax(1))
+        log_prob = logits.log_softmax(1).gather(1, chosen[:, None])[:, 0]
+        tokens.append(chosen)
+        log_probs.append(log_prob.masked_fill(finished, 0.0))
+        attentions.append(attention)
+        chose_eos |= would_stop & ~finished & (chosen == eos)
+        finished |= chosen == eos
+        token = chosen
+        if bool(finished.all()):
+            break
+    written = torch.stack(tokens, 1)
+    return Decoded(
+        written[:, :-1], (written != eos).sum(1), torch.stack(log_probs, 1), chose_eos, torch.stack(attentions, 1)
+    )
+
+
+def _beam_search(
+    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, beams: int
+) -> Decoded:
+    """Beam search; the winner has the best mean log-probability per token (EOS counted)."""
+    rows, eos = len(most), decoder.eos_id
+    steps, device = int(most.max()) + 1, most.device
+    wide_fewest, wide_most = fewest.repeat_interleave(beams), most.repeat_interleave(beams)
+    valid = condition.valid.repeat_interleave(beams, 0)
+    caches = decoder.start(condition, steps, beams)
+    token = torch.full((rows * beams,), decoder.bos_id, device=device)
+    score = torch.full((rows, beams), -torch.inf, device=device)
+    score[:, 0] = 0.0  # all beams start equal: only the first may spread
+    tokens = torch.zeros(rows * beams, 0, dtype=torch.long, device=device)
+    log_probs = torch.zeros(rows * beams, 0, device=device)
+    attention = torch.zeros(rows * beams, 0, condition.states.shape[1], device=device)
+    finished = torch.zeros(rows * beams, dtype=torch.bool, device=device)
+    first_row = (torch.arange(rows, device=device) * beams)[:, None]
+    for u in range(steps):
+        logits, weights = decoder.step(token, u, caches, valid)
+        allowed = _constrain(logits, u, token, wide_fewest, wide_most, eos)
+        step_log_probs = logits.log_softmax(1).masked_fill(allowed == -torch.inf, -torch.inf)
+        step_log_probs[finished] = -torch.inf
+        step_log_probs[finished, eos] = 0.0
+        total = (score[:, :, None] + step_log_probs.unflatten(0, (rows, beams))).flatten(1)
+        score, pick = total.topk(beams, dim=1)
+        outputs = logits.shape[1]
+        source = (first_row + pick // outputs).flatten()
+        token = (pick % outputs).flatten()
+        gained = step_log_probs[source, token]
+        tokens = torch.cat([tokens[source], token[:, None]], 1)
+        log_probs = torch.cat([log_probs[source], gained[:, None]], 1)
+        attention = torch.cat([attention[source], weights[source][:, None]], 1)
+        finished = finished[source] | (token == eos)
+        for cache in caches:
+            cache.reorder(source)
+        if bool(finished.all()):
+            break
+    lengths = (tokens != eos).sum(1)
+    mean = score / (lengths.unflatten(0, (rows, beams)) + 1)
+    best = (first_row[:, 0] + mean.argmax(1)).flatten()
+    # a string that fills L_max was ended by the limit: whether EOS would have won there is not tracked per beam
+    return Decoded(tokens[best][:, :-1], lengths[best], log_probs[best], lengths[best] < most, attention[best])

@@ -1,0 +1,189 @@
+"""Causal decoder: writes the token string from BOS to EOS, reading the condition by cross-attention.
+
+Shapes: B batch, U tokens, T condition frames, D hidden size, H heads, V = K + 1 outputs (K codes and EOS).
+Input ids: 0..K-1 codes, K EOS (never an input), K+1 BOS, K+2 MASK.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as fn
+
+from pairalign.features import length_mask
+from pairalign.model.encoder import FRAME_RATE_HZ, EncoderBlock, rotary_angles
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the decoder reads: states (B, T, D), lengths (B,), onset_logits (B, T) (does a token start here?)."""
+
+    states: torch.Tensor
+    lengths: torch.Tensor
+    onset_logits: torch.Tensor
+
+    @property
+    def valid(self) -> torch.Tensor:
+        return length_mask(self.lengths, self.states.shape[1])
+
+    def rows(self, index: torch.Tensor) -> "Condition":
+        """The condition of some rows of the batch, possibly repeated."""
+        return Condition(self.states[index], self.lengths[index], self.onset_logits[index])
+
+
+def sinusoids(position: torch.Tensor, size: int) -> torch.Tensor:
+    """Sinusoidal embedding (..., D) of real-valued positions (...)."""
+    rate = torch.exp(-torch.arange(0, size, 2, device=position.device) / size * 7.0)  # periods 2 pi .. 2 pi e^7
+    angle = position.float()[..., None] * rate
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
+class ConditionAdapter(nn.Module):
+    """Encoder frames and code scores -> the condition, with two clocks: seconds, and the count of onsets so far.
+
+    The second clock adds up the probabilities that a token starts at a frame (after CIF, Dong & Xu 2020), so that the
+    decoder's position u can address the u-th event directly; it is a hint, the decoder still chooses what to write.
+    """
+
+    def __init__(self, encoder_size: int, codes: int, size: int, heads: int, dropout: float):
+        super().__init__()
+        self.head_size = size // heads
+        self.from_hidden = nn.Linear(encoder_size, size)
+        self.from_scores = nn.Linear(codes, size, bias=False)
+        self.block = EncoderBlock(size, heads, dropout)
+        self.norm = nn.LayerNorm(size)
+        self.onset = nn.Linear(size, 1)
+        self.count_clock = nn.Linear(size, size, bias=False)
+        self.time_clock = nn.Linear(size, size, bias=False)
+
+    def forward(self, hidden: torch.Tensor, log_scores: torch.Tensor, lengths: torch.Tensor) -> Condition:
+        """hidden (B, T, D_enc), log_scores (B, T, K), lengths (B,)."""
+        valid = length_mask(lengths, hidden.shape[1])
+        x = self.from_hidden(hidden) + self.from_scores(log_scores.exp())
+        x = self.norm(self.block(x, valid, rotary_angles(x.shape[1], self.head_size, x.device)))
+        onset_logits = self.onset(x)[:, :, 0].float()
+        count = (torch.sigmoid(onset_logits) * valid).cumsum(1)
+        time = torch.arange(x.shape[1], device=x.device) / FRAME_RATE_HZ * 10
+        size = x.shape[2]
+        x = x + self.count_clock(sinusoids(count, size).to(x.dtype))
+        x = x + self.time_clock(sinusoids(time, size).to(x.dtype))
+        return Condition(x, lengths, onset_logits)
+
+
+@dataclass
+class LayerCache:
+    """Keys and values of one layer: self-attention pre-allocated (B, H, U_max, d), cross-attention computed once."""
+
+    self_k: torch.Tensor
+    self_v: torch.Tensor
+    cross_k: torch.Tensor
+    cross_v: torch.Tensor
+
+    def reorder(self, rows: torch.Tensor) -> None:
+        """Keep the self-attention rows that a beam search selected (the condition's rows stay in place)."""
+        self.self_k, self.self_v = self.self_k[rows], self.self_v[rows]
+
+
+class DecoderBlock(nn.Module):
+    """Pre-norm causal self-attention, cross-attention, feed-forward."""
+
+    def __init__(self, size: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.norm_self, self.norm_cross, self.norm_feed = (nn.LayerNorm(size) for _ in range(3))
+        self.self_qkv, self.self_out = nn.Linear(size, 3 * size), nn.Linear(size, size)
+        self.cross_q, self.cross_out = nn.Linear(size, size), nn.Linear(size, size)
+        self.cross_kv = nn.Linear(size, 2 * size)
+        self.feed = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+        self.dropout = nn.Dropout(dropout)
+
+    def split(self, x: torch.Tensor, parts: int) -> list[torch.Tensor]:
+        """(B, U, parts * D) -> parts tensors (B, H, U, D / H)."""
+        return list(x.unflatten(2, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4))
+
+    def cross_keys(self, condition: Condition) -> list[torch.Tensor]:
+        return self.split(self.cross_kv(condition.states), 2)
+
+    def attend(self, x: torch.Tensor, k: torch.Tensor, v: torch.Tensor, valid: torch.Tensor) -> tuple:
+        """Cross-attention of x (B, U, D); returns the update (B, U, D) and the mean weights over heads (B, U, T)."""
+        (q,) = self.split(self.cross_q(self.norm_cross(x)), 1)
+        scores = (q @ k.transpose(2, 3)).float() * q.shape[-1] ** -0.5
+        weights = scores.masked_fill(~valid[:, None, None], -torch.inf).softmax(-1)
+        y = (weights.to(v.dtype) @ v).transpose(1, 2).flatten(2)
+        return self.dropout(self.cross_out(y)), weights.mean(1)
+
+    def forward(self, x: torch.Tensor, condition: Condition) -> tuple[torch.Tensor, torch.Tensor]:
+        """All positions at once: x (B, U, D) -> (B, U, D) and cross-attention weights (B, U, T)."""
+        q, k, v = self.split(self.self_qkv(self.norm_self(x)), 3)
+        y = fn.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.dropout(self.self_out(y.transpose(1, 2).flatten(2)))
+        y, weights = self.attend(x, *self.cross_keys(condition), condition.valid)
+        x = x + y
+        return x + self.dropout(self.feed(self.norm_feed(x))), weights
+
+    def step(self, x: torch.Tensor, u: int, cache: LayerCache, valid: torch.Tensor) -> tuple:
+        """One position u from the cache: x (B, 1, D) -> (B, 1, D) and weights (B, 1, T)."""
+        q, cache.self_k[:, :, u : u + 1], cache.self_v[:, :, u : u + 1] = self.split(
+            self.self_qkv(self.norm_self(x)), 3
+        )
+        y = fn.scaled_dot_product_attention(q, cache.self_k[:, :, : u + 1], cache.self_v[:, :, : u + 1])
+        x = x + self.self_out(y.transpose(1, 2).flatten(2))
+        y, weights = self.attend(x, cache.cross_k, cache.cross_v, valid)
+        x = x + y
+        return x + self.feed(self.norm_feed(x)), weights
+
+
+class Decoder(nn.Module):
+    """Token embeddings with sinusoidal positions, blocks, and logits over codes and EOS.
+
+    Cross-attention of `guided_block` is the one timing is recovered from.
+    """
+
+    def __init__(self, codes: int, size: int, heads: int, blocks: int, dropout: float):
+        super().__init__()
+        self.size, self.heads = size, heads
+        self.eos_id, self.bos_id, self.mask_id = codes, codes + 1, codes + 2
+        self.embed = nn.Embedding(codes + 3, size)
+        nn.init.normal_(self.embed.weight, std=0.5)
+        self.position_clock = nn.Linear(size, size, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList([DecoderBlock(size, heads, dropout) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(size)
+        self.output = nn.Linear(size, codes + 1)
+        self.guided_block = min(1, blocks - 1)
+
+    def embedded(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
+        """tokens (B, U) at positions first.. -> (B, U, D)."""
+        position = torch.arange(first, first + tokens.shape[1], device=tokens.device)
+        clock = self.position_clock(sinusoids(position, self.size).to(self.position_clock.weight.dtype))
+        return self.dropout(self.embed(tokens) + clock)
+
+    def forward(self, tokens: torch.Tensor, condition: Condition) -> tuple[torch.Tensor, torch.Tensor]:
+        """Teacher forcing: input tokens (B, U) from BOS -> logits (B, U, V) float32, attention (B, U, T)."""
+        x = self.embedded(tokens, 0)
+        attention = None
+        for i, block in enumerate(self.blocks):
+            x, weights = block(x, condition)
+            if i == self.guided_block:
+                attention = weights
+        return self.output(self.norm(x)).float(), attention
+
+    def start(self, condition: Condition, max_tokens: int, beams: int = 1) -> list[LayerCache]:
+        """Caches for `beams` strings per condition row, row-major (row 0's beams first)."""
+        rows = condition.states.shape[0] * beams
+        shape = (rows, self.heads, max_tokens, self.size // self.heads)
+        caches = []
+        for block in self.blocks:
+            cross_k, cross_v = (x.repeat_interleave(beams, 0).contiguous() for x in block.cross_keys(condition))
+            caches.append(LayerCache(cross_k.new_zeros(shape), cross_k.new_zeros(shape), cross_k, cross_v))
+        return caches
+
+    def step(self, tokens: torch.Tensor, u: int, caches: list[LayerCache], valid: torch.Tensor) -> tuple:
+        """Position u: tokens (B,) -> logits (B, V) and attention (B, T)."""
+        x = self.embedded(tokens[:, None], u)
+        attention = None
+        for i, (block, cache) in enumerate(zip(self.blocks, caches, strict=True)):
+            x, weights = block.step(x, u, cache, valid)
+            if i == self.guided_block:
+                attention = weights[:, 0]
+        return self.output(self.norm(x))[:, 0].float(), attention

@@ -1,0 +1,105 @@
+"""The whole network and its presets.
+
+Shapes: B batch, F mel bands, M mel frames, T encoder frames, D hidden size, Z latent size, K codes.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import nn
+
+from pairalign.features import MEL_BANDS, LogMel
+from pairalign.model.decoder import Condition, ConditionAdapter, Decoder
+from pairalign.model.encoder import Encoder
+from pairalign.model.quantizer import Codebook
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the network; `to_dict` / `from_dict` are the checkpoint's "architecture"."""
+
+    codes: int = 128
+    latent: int = 64
+    encoder_size: int = 192
+    encoder_heads: int = 4
+    encoder_blocks: int = 5
+    decoder_size: int = 192
+    decoder_heads: int = 4
+    decoder_blocks: int = 3
+    mel_bands: int = MEL_BANDS
+    dropout: float = 0.1
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> "ModelConfig":
+        """Raises ValueError on a key that is missing or unknown."""
+        known = {f.name for f in fields(ModelConfig)}
+        if set(values) != known:
+            wrong = ", ".join(sorted(set(values) ^ known))
+            raise ValueError(f"The checkpoint's architecture does not fit this version of PairAlign: {wrong}.")
+        return ModelConfig(**values)
+
+
+def tiny_config() -> ModelConfig:
+    """For tests: under 0.3 M parameters."""
+    return ModelConfig(
+        codes=32, latent=16, encoder_size=48, encoder_heads=2, encoder_blocks=2,
+        decoder_size=48, decoder_heads=2, decoder_blocks=2, dropout=0.0,
+    )  # fmt: skip
+
+
+def small_config() -> ModelConfig:
+    """For training on a CPU: 4.7 M parameters."""
+    return ModelConfig()
+
+
+def base_config() -> ModelConfig:
+    """For training on a GPU: about 19 M parameters."""
+    return ModelConfig(
+        codes=128, latent=64, encoder_size=384, encoder_heads=6, encoder_blocks=6,
+        decoder_size=320, decoder_heads=5, decoder_blocks=4,
+    )  # fmt: skip
+
+
+PRESETS = {"tiny": tiny_config, "small": small_config, "base": base_config}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """hidden (B, T, D), latents (B, T, Z) of unit norm, lengths (B,) valid frames."""
+
+    hidden: torch.Tensor
+    latents: torch.Tensor
+    lengths: torch.Tensor
+
+
+class PairAlignModel(nn.Module):
+    """Encoder E, codebook e_k, and the decoder p(y | C) with its condition adapter."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(
+            config.mel_bands, config.encoder_size, config.encoder_heads, config.encoder_blocks, config.latent,
+            config.dropout,
+        )  # fmt: skip
+        self.codebook = Codebook(config.codes, config.latent)
+        self.adapter = ConditionAdapter(
+            config.encoder_size, config.codes, config.decoder_size, config.decoder_heads, config.dropout
+        )
+        self.decoder = Decoder(
+            config.codes, config.decoder_size, config.decoder_heads, config.decoder_blocks, config.dropout
+        )
+
+    def encode(self, features: LogMel, masked: torch.Tensor | None = None) -> Encoded:
+        """Log-mel (B, F, M) -> encoder frames; masked (B, T) hides frames from the student."""
+        return Encoded(*self.encoder(features.mel, features.lengths, masked))
+
+    def condition(self, encoded: Encoded) -> Condition:
+        """Encoder frames -> the condition the decoder reads."""
+        return self.adapter(encoded.hidden, self.codebook.log_scores(encoded.latents), encoded.lengths)
+
+    def parameter_count(self) -> int:
+        return sum(p.numel() for p in self.parameters())

@@ -1,0 +1,121 @@
+"""What a training run is: sizes, steps, rates, and a switch for every mechanism of the method."""
+
+from dataclasses import asdict, dataclass, fields
+
+LENGTH_CONTROLS = ("gain", "likelihood", "random", "none")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run. Everything random follows from `seed`; a resumed run must have the same config.
+
+    Mechanisms of stage III (method.md, each can be ablated): teacher_targets (1), cross_paired (2),
+    prefix_corruption > 0 (3), contrast_weight > 0 and column_contrast (4), length_control (5).
+    The sixth, timing recovery, is post hoc; guide_weight and onset_weight are what trains the attention it reads.
+    """
+
+    preset: str = "small"
+    codes: int = 0  # 0: the preset's vocabulary
+    seed: int = 1
+    # stage lengths in optimizer steps; 0 skips a stage
+    stage1_steps: int = 2000
+    stage2_steps: int = 2000
+    stage3_steps: int = 1500
+    # batches
+    augmentation_batch: int = 16
+    realization_batch: int = 24
+    string_batch: int = 24
+    realization_share: float = 2 / 3  # of stage I steps, where words are known; 0 is fully self-supervised
+    min_s: float = 0.4
+    max_s: float = 3.0
+    # optimization
+    learning_rate: float = 1e-3
+    stage3_learning_rate: float = 4e-4
+    encoder_rate_scale: float = 0.0  # stage III learning rate of the encoder over the decoder's; 0 keeps it frozen
+    warmup_steps: int = 100
+    weight_decay: float = 0.02
+    clip_norm: float = 1.0
+    ema_decay: float = 0.996
+    autocast: bool = True  # bf16 matrix products
+    # stage I
+    contrast_temperature: float = 0.1
+    masked_share: float = 0.15
+    shared_negatives: int = 256
+    # stages II and III
+    wanted_rate_hz: float = 12.7
+    eos_weight: float = 2.0
+    prefix_corruption: float = 0.25
+    guide_weight: float = 0.3
+    onset_weight: float = 0.3
+    # stage III
+    teacher_targets: bool = True
+    cross_paired: bool = True
+    contrast_weight: float = 0.3
+    column_contrast: bool = True
+    contrast_strings: int = 3
+    string_temperature: float = 0.5
+    length_control: str = "gain"
+    # bookkeeping
+    validate_every: int = 250
+    validation_segments: int = 96
+    save_every_s: float = 120.0
+    threads: int = 0  # CPU threads; 0 leaves torch's choice. Part of the run: sums depend on it in the last bit
+
+    def __post_init__(self) -> None:
+        """Raises ValueError when a value makes no sense."""
+        if self.length_control not in LENGTH_CONTROLS:
+            raise ValueError(f"length_control is {self.length_control!r}; use one of {', '.join(LENGTH_CONTROLS)}.")
+        if self.preset not in ("tiny", "small", "base"):
+            raise ValueError(f"preset is {self.preset!r}; use tiny, small or base.")
+        for name in ("stage1_steps", "stage2_steps", "stage3_steps", "codes", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; use 0 or more.")
+        for name in ("augmentation_batch", "realization_batch", "string_batch"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} is {getattr(self, name)}; a contrast needs 2 or more.")
+        if not 0.3 <= self.min_s <= self.max_s <= 10:
+            raise ValueError(f"min_s {self.min_s} and max_s {self.max_s} must satisfy 0.3 <= min_s <= max_s <= 10.")
+        if not 2 <= self.wanted_rate_hz <= 22:
+            raise ValueError(f"wanted_rate_hz is {self.wanted_rate_hz}; use 2 to 22 tokens per second.")
+
+    @property
+    def total_steps(self) -> int:
+        return self.stage1_steps + self.stage2_steps + self.stage3_steps
+
+    def stage_at(self, step: int) -> tuple[int, int, int]:
+        """(stage 1..3, step within it, its length) of a global step."""
+        for stage, length in enumerate((self.stage1_steps, self.stage2_steps, self.stage3_steps), start=1):
+            if step < length:
+                return stage, step, length
+            step -= length
+        return 3, self.stage3_steps, self.stage3_steps
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+def parse_overrides(pairs: list[str]) -> dict:
+    """``["codes=64", "teacher_targets=false"]`` -> keyword arguments of TrainConfig.
+
+    Raises: ValueError for an unknown name or a value of the wrong type.
+    """
+    kinds = {f.name: f.type for f in fields(TrainConfig)}
+    values: dict = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or name not in kinds:
+            raise ValueError(f"--set {pair}: use NAME=VALUE with NAME one of {', '.join(kinds)}.")
+        try:
+            values[name] = _parse(text, kinds[name])
+        except ValueError:
+            kind = getattr(kinds[name], "__name__", kinds[name])
+            raise ValueError(f"--set {pair}: {name} is a {kind}.") from None
+    return values
+
+
+def _parse(text: str, kind: type) -> object:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    return kind(text)

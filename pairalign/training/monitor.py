@@ -1,0 +1,150 @@
+"""Validation during training: are views of one segment alike, and unrelated segments not? (method: metrics, alarms)
+
+Shapes: B batch, T frames.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pairalign.decoding import DecodingOptions, decode, length_limits
+from pairalign.model import PairAlignModel
+from pairalign.model.encoder import FRAME_RATE_HZ
+from pairalign.model.network import Encoded
+from pairalign.model.quantizer import Codebook, runs_of, spherical_kmeans
+from pairalign.strings import normalized_distance
+from pairalign.training.data import Segments
+from pairalign.views import STRONG, make_view
+
+BATCH = 32
+WORDS = {
+    "collapse": "Unrelated recordings get nearly the same string: lower the learning rate or raise contrast_weight.",
+    "bypass": "The decoder hardly listens (condition gain below 0.5 nat/token): raise prefix_corruption.",
+    "length": "Strings drift from the wanted rate by more than 40 %: check wanted_rate_hz and length_control.",
+    "vocabulary": "Less than half of the vocabulary is used.",
+}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A validation view: encoder output and length limits of one batch."""
+
+    encoded: Encoded
+    limits: tuple[torch.Tensor, torch.Tensor]
+
+
+@torch.no_grad()
+def validate(model: PairAlignModel, segments: Segments, device: str, strings: bool, seed: int = 0) -> dict[str, float]:
+    """Figures on held-out segments under two strong views.
+
+    Args: strings: also decode (stages II and III); otherwise a codebook is fitted to the segments themselves, just to
+    look at the frames.
+    """
+    was_training = model.training
+    model.eval()
+    views = [_hear_all(model, segments, device, seed + k) for k in (1, 2)]
+    book = model.codebook if strings else _trial_codebook(model, views[0])
+    figures: dict[str, float] = {}
+    for name in ("vq", "viterbi"):
+        sides = [_code_strings(book, view, name) for view in views]
+        figures |= {f"{name}_{k}": v for k, v in compare(*sides, views).items()}
+    if strings:
+        decoded = [_decode_all(model, view) for view in views]
+        figures |= compare(decoded[0][0], decoded[1][0], views)
+        figures["eos_rate"] = float(np.mean(decoded[0][1] + decoded[1][1]))
+        used = {i for side in decoded for string in side[0] for i in string}
+        figures["vocab_used"] = len(used) / model.config.codes
+    model.train(was_training)
+    return figures
+
+
+def compare(a: list[list[int]], b: list[list[int]], views: list[list[Heard]]) -> dict[str, float]:
+    """tokens_per_s, ned_pair, ned_random and separation of two views' strings, item by item."""
+    seconds = sum(float(h.encoded.lengths.sum()) for view in views for h in view) / FRAME_RATE_HZ
+    pair = float(np.mean([normalized_distance(x, y) for x, y in zip(a, b, strict=True)]))
+    unrelated = [normalized_distance(a[i], b[(i + k) % len(b)]) for k in (1, 2, 3) for i in range(len(a))]
+    random = float(np.mean(unrelated))
+    tokens = sum(map(len, a)) + sum(map(len, b))
+    return {"tokens_per_s": tokens / seconds, "ned_pair": pair, "ned_random": random, "separation": random - pair}
+
+
+def _hear_all(model: PairAlignModel, segments: Segments, device: str, seed: int) -> list[Heard]:
+    heard = []
+    for start in range(0, len(segments.lengths), BATCH):
+        wave, lengths = (x[start : start + BATCH].to(device) for x in (segments.wave, segments.lengths))
+        generator = torch.Generator().manual_seed(seed * 1000 + start)
+        features = make_view(wave, lengths, STRONG, generator).log_mel()
+        heard.append(Heard(model.encode(features), length_limits(features, DecodingOptions())))
+    return heard
+
+
+def _code_strings(book: Codebook, view: list[Heard], method: str) -> list[list[int]]:
+    strings = []
+    for h in view:
+        latents, lengths = h.encoded.latents, h.encoded.lengths
+        path = book.nearest(latents) if method == "vq" else book.viterbi(latents, lengths)
+        strings += [runs_of(p, int(n))[0] for p, n in zip(path.cpu(), lengths, strict=True)]
+    return strings
+
+
+def _decode_all(model: PairAlignModel, view: list[Heard]) -> tuple[list[list[int]], list[bool]]:
+    strings, stopped = [], []
+    for h in view:
+        result = decode(model.decoder, model.condition(h.encoded), *h.limits)
+        strings += [ids[:n] for ids, n in zip(result.tokens.tolist(), result.lengths.tolist(), strict=True)]
+        stopped += result.chose_eos.tolist()
+    return strings, stopped
+
+
+def _trial_codebook(model: PairAlignModel, view: list[Heard]) -> Codebook:
+    frames = torch.cat(
+        [z[: int(n)] for h in view for z, n in zip(h.encoded.latents, h.encoded.lengths, strict=True)]
+    ).cpu()
+    book = Codebook(model.config.codes, frames.shape[1])
+    book.codes = spherical_kmeans(frames, model.config.codes, torch.Generator().manual_seed(0), rounds=8)
+    return book.to(view[0].encoded.latents.device)
+
+
+def alarms(figures: dict[str, float], wanted_rate_hz: float) -> list[str]:
+    """What looks wrong, in words (method.md, section 5)."""
+    found = []
+    if figures.get("ned_random", 1.0) < 0.5:
+        found.append(WORDS["collapse"])
+    if figures.get("condition_gain", 1.0) < 0.5:
+        found.append(WORDS["bypass"])
+    if abs(figures.get("tokens_per_s", wanted_rate_hz) / wanted_rate_hz - 1) > 0.4:
+        found.append(WORDS["length"])
+    if figures.get("vocab_used", 1.0) < 0.5:
+        found.append(WORDS["vocabulary"])
+    return found
+
+
+class Log:
+    """JSON lines of a run. On resume the lines after the resumed step are dropped, so that none appears twice."""
+
+    def __init__(self, path: Path, resume_step: int):
+        kept = []
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                entry = _parse(line)
+                if entry is not None and entry.get("step", 0) <= resume_step:
+                    kept.append(line)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, path)
+        self.path = path
+
+    def write(self, **entry: object) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+
+def _parse(line: str) -> dict | None:
+    try:
+        return json.loads(line)
+    except ValueError:  # the last line of a killed run may be cut off
+        return None
