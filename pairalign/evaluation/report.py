@@ -1,0 +1,184 @@
+"""`python -m pairalign evaluate`: the measures of a tokenizer and its baselines on one split of a corpus."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pairalign.evaluation import metrics, protocols
+from pairalign.evaluation.protocols import EvaluationError, Result, Strings, Trials
+from pairalign.evaluation.word_search import WordSearch, make_word_search, measure_word_search
+from pairalign.training.bank import AudioBank, load_bank
+from pairalign.training.corpora import Utterance, Word, of_split, read_manifest, words_for
+from pairalign.views import STRONG
+
+if TYPE_CHECKING:
+    from pairalign.tokenizer import Tokenizer
+
+MAIN = "pairalign"
+RANDOM = "random"  # not a tokenizer: strings of the same length without meaning
+BASELINES = ("vq", "viterbi", RANDOM)
+DEFAULT_LIMIT = 300
+
+Report = dict[str, Any]
+Progress = Callable[[str], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command `evaluate`, beside the common ones."""
+    parser.add_argument("--manifest", required=True, metavar="CSV", help="a manifest CSV or a folder of audio")
+    parser.add_argument("--split", default="dev", help="which part of the corpus (default dev)")
+    parser.add_argument("--words", metavar="CSV", help="word times (path,start_s,end_s,word): adds the word search")
+    parser.add_argument("--baselines", default="all", help=f"all, none, or some of {','.join(BASELINES)}")
+    parser.add_argument(
+        "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help=f"segments (default {DEFAULT_LIMIT})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws segments, views and intervals (default 0)")
+    parser.set_defaults(show=lambda report, args: print(format_table(report)))
+
+
+def run_from_args(args: argparse.Namespace) -> Report:
+    """What the command does; what can be wrong with the arguments is told before anything slow begins."""
+    from pairalign import tokenizer as tokenizers
+
+    baselines = _chosen_baselines(args.baselines)
+    if args.limit < 2:
+        raise EvaluationError(f"--limit is {args.limit}; use 2 or more, strings are compared with those of others.")
+    if args.seed < 0:
+        raise EvaluationError(f"--seed is {args.seed}; use zero or more.")
+    everything = read_manifest(args.manifest)
+    utterances = [everything[i] for i in of_split(everything, args.split)]
+    words = words_for(utterances, args.words)
+    tokenizer = tokenizers.load(args.checkpoint, device=args.device)
+    bank = load_bank(utterances, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
+    for item in bank.skipped:
+        print(f"skipped {item.path}: {item.reason}", file=sys.stderr)
+    options = {"baselines": baselines, "words": words, "progress": _say_on_stderr}
+    report = evaluate(tokenizer, utterances, bank, args.split, args.limit, args.seed, **options)
+    report["data"]["manifest"] = str(args.manifest)
+    return report
+
+
+def evaluate(
+    tokenizer: Tokenizer,
+    utterances: Sequence[Utterance],
+    bank: AudioBank,
+    split: str = "dev",
+    limit: int = DEFAULT_LIMIT,
+    seed: int = 0,
+    *,
+    baselines: Sequence[str] = BASELINES,
+    words: Sequence[Word] = (),
+    progress: Progress = lambda text: None,
+) -> Report:
+    """Measure PairAlign and the baselines on up to `limit` segments of a split.
+
+    Returns {"data", "methods": {method: {metric: value}}, "intervals": {method: {metric: [low, high]}}}; a value that
+    could not be measured is None. With `words` the word search across speakers (r2_…) is measured too.
+    """
+    items = of_split(utterances, split)
+    trials = protocols.make_trials(bank, items, limit, seed)
+    task = make_word_search(bank, items, words, 4 * limit, seed) if words else None
+    names = [MAIN, *(name for name in baselines if name != RANDOM)]
+    strings = {name: protocols.tokenize_trials(tokenizer, trials, name, progress) for name in names}
+    if RANDOM in baselines:
+        strings[RANDOM] = protocols.random_floor(strings[MAIN], seed)
+    results = {name: protocols.measure(found, trials, strings.get("vq"), seed) for name, found in strings.items()}
+    gain = _condition_gain(tokenizer, trials, strings[MAIN], seed)
+    results[MAIN] |= gain
+    if task is not None:
+        _add_word_search(results, task, tokenizer, bank, seed, progress)
+    return {
+        "data": _describe(tokenizer, bank, split, trials, task, seed),
+        "methods": {name: {m: _finite(e.value) for m, e in result.items()} for name, result in results.items()},
+        "intervals": {
+            name: {m: [_finite(e.low), _finite(e.high)] for m, e in result.items() if not math.isnan(e.low)}
+            for name, result in results.items()
+        },
+    }
+
+
+def format_table(report: Report) -> str:
+    """The report as a Markdown table: a line per measure, a column per method, 95 % intervals in brackets."""
+    methods, intervals = report["methods"], report["intervals"]
+    lines = ["| | " + " | ".join(methods) + " |", "|---|" + "---|" * len(methods)]
+    for metric in dict.fromkeys(metric for values in methods.values() for metric in values):
+        cells = []
+        for name, values in methods.items():
+            value, interval = values.get(metric), intervals[name].get(metric)
+            cell = "–" if value is None else _short(value)
+            cells.append(cell if interval is None else f"{cell} [{_short(interval[0])}, {_short(interval[1])}]")
+        lines.append(f"| {metric} | " + " | ".join(cells) + " |")
+    data = report["data"]
+    about = f"{data['segments']} segments of {data['split']}, {data['speakers']} speakers, seed {data['seed']}"
+    return "\n".join([*lines, "", f"{about}; mean [95 % bootstrap interval]."])
+
+
+def _chosen_baselines(text: str) -> tuple[str, ...]:
+    if text in ("all", "none"):
+        return BASELINES if text == "all" else ()
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in BASELINES]
+    if unknown or not names:
+        raise EvaluationError(f"--baselines: {', '.join(unknown) or 'nothing'} is not one of all, none, {BASELINES}.")
+    return names
+
+
+def _condition_gain(tokenizer: Tokenizer, trials: Trials, strings: Strings, seed: int) -> Result:
+    """How much likelier the string is under its own audio than under unrelated audio, nat per token."""
+    gain = tokenizer.condition_gain(trials.clean, strings.clean)
+    return {"condition_gain": metrics.bootstrap_mean(gain, seed)}
+
+
+def _add_word_search(
+    results: dict[str, Result], task: WordSearch, tokenizer: Tokenizer, bank: AudioBank, seed: int, progress: Progress
+) -> None:
+    waves = [bank.wave(i) for i in task.items]
+    written = {}
+    for name in results:
+        if name != RANDOM:
+            progress(f"{name}: {len(waves)} recordings for word search")
+            written[name] = list(tokenizer.tokenize_batch(waves, method=name))
+    if RANDOM in results:
+        whole = protocols.random_floor(Strings(written[MAIN], [], [], []), seed)
+        written[RANDOM] = whole.clean
+    for name, strings in written.items():
+        results[name] |= measure_word_search(task, strings, seed)
+
+
+def _describe(
+    tokenizer: Tokenizer, bank: AudioBank, split: str, trials: Trials, task: WordSearch | None, seed: int
+) -> dict[str, Any]:
+    about = {
+        "checkpoint": tokenizer.name,
+        "model_sha256": tokenizer.sha256,
+        "split": split,
+        "segments": len(trials.clean),
+        "seconds": float(trials.durations_s.sum()),
+        "speakers": len({bank.utterances[i].speaker for i in trials.utterances}),
+        "skipped": len(bank.skipped),
+        "seed": seed,
+        "views": {name: list(value) if isinstance(value, tuple) else value for name, value in vars(STRONG).items()},
+    }
+    about["views"]["warp"] = [1.0, 1.0]
+    if task is not None:
+        about["word_search"] = {"recordings": len(task.items), "queries": len(task.queries)}
+    return about
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _short(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.3f}"
+
+
+def _say_on_stderr(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
