@@ -1,0 +1,66 @@
+"""Start the app: flags -> build -> launch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends a wrong flag with one line and exit code 2, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"app.py: {message}. See python app.py --help\n")
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command-line flags."""
+    parser = Parser(prog="app.py", description="PairAlign in the browser")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=None, help="default: the first free one from 7860 on")
+    parser.add_argument("--share", action="store_true", help="also open a public Gradio link")
+    parser.add_argument("--checkpoint", default="base", help="name in checkpoints/ or path of a .safetensors file")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--public",
+        action=argparse.BooleanOptionalAction,
+        help="tighter limits for strangers (default: when shared or not on a loopback address)",
+    )
+    options = parser.parse_args(arguments)
+    if options.port is not None and not 1 <= options.port <= 65_535:
+        parser.error(f"argument --port: {options.port} is no port; allowed: 1 to 65535")
+    if options.public is None:
+        loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
+        options.public = options.share or not loopback or "SPACE_ID" in os.environ
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until interrupted; 2 for a user's mistake."""
+    options = parse(arguments)
+    from app import ui
+    from app.services import Services
+
+    services = Services(options.checkpoint, options.device, options.public)
+    try:
+        services.tokenizer()
+    except ValueError as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    page = ui.build(services)
+    try:
+        page.launch(
+            server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options(services)
+        )
+    except OSError as error:  # the address or the port cannot be had
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

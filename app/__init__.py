@@ -1,0 +1,1 @@
+"""The web interface. It imports :mod:`pairalign`; the library never imports it."""

@@ -1,0 +1,204 @@
+// Plays token spans, walks chips with the keyboard, copies strings, shows the sounding moment in the figure.
+// Everything is delegated from the document, because Gradio replaces the elements with every result.
+(() => {
+  "use strict";
+  const RATE_HZ = 16000; // the recording is served at this rate: no second resampling in the browser
+  const FADE_S = 0.004; // a cut inside a wave would click
+  const one = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const player = () => one("#pa-player audio");
+  const seconds = (chip) => [Number(chip.dataset.start), Number(chip.dataset.end)];
+
+  let context = null;
+  let loaded = { url: "", buffer: null };
+  let playing = null; // {source, chips, from, to, since, follow}
+
+  async function recording() {
+    const url = player()?.currentSrc || player()?.src;
+    if (!url) throw new Error("there is no recording to play");
+    context ??= new AudioContext({ sampleRate: RATE_HZ });
+    if (context.state === "suspended") await context.resume();
+    if (loaded.url !== url) {
+      const answer = await fetch(url);
+      if (!answer.ok) throw new Error("the recording is no longer on the server; tokenize it again");
+      loaded = { url, buffer: await context.decodeAudioData(await answer.arrayBuffer()) };
+    }
+    return loaded.buffer;
+  }
+
+  function stop() {
+    if (!playing) return;
+    const { source, lane } = playing;
+    playing = null;
+    source.onended = null;
+    try { source.stop(); } catch { /* it had ended by itself */ }
+    lane.removeAttribute("data-playing");
+    unmark();
+  }
+
+  function unmark() {
+    all(".pa-chip[data-playing]").forEach((chip) => chip.removeAttribute("data-playing"));
+    overlay("pa-head", null);
+  }
+
+  // Play [from, to]; a single chip stays lit, "play all" lights the chip that sounds.
+  async function play(lane, from, to, chip = null) {
+    stop();
+    player()?.pause();
+    let buffer;
+    try {
+      buffer = await recording();
+    } catch (error) {
+      return say(`Cannot play: ${error.message}`);
+    }
+    stop(); // another chip may have been pressed while the recording was loading
+    from = Math.max(0, Math.min(from, buffer.duration));
+    to = Math.max(from, Math.min(to, buffer.duration));
+    const source = new AudioBufferSourceNode(context, { buffer });
+    const gain = new GainNode(context, { gain: 0 });
+    const now = context.currentTime;
+    gain.gain.setValueAtTime(0, now);
+    gain.gain.linearRampToValueAtTime(1, now + FADE_S);
+    gain.gain.setValueAtTime(1, now + Math.max(to - from - FADE_S, FADE_S));
+    gain.gain.linearRampToValueAtTime(0, now + (to - from) + FADE_S);
+    source.connect(gain).connect(context.destination);
+    source.onended = stop;
+    playing = { source, lane, from, to, since: now, chip };
+    lane.dataset.playing = chip ? "chip" : "all";
+    lane.dataset.played = `${from.toFixed(3)}-${to.toFixed(3)}`; // what was played last, for tests and for styles
+    if (chip) chip.dataset.playing = "";
+    source.start(now, from, to - from + FADE_S);
+    requestAnimationFrame(tick);
+  }
+
+  function tick() {
+    if (!playing) return;
+    const at = Math.min(playing.from + context.currentTime - playing.since, playing.to);
+    overlay("pa-head", at);
+    if (!playing.chip) light(playing.lane, at);
+    requestAnimationFrame(tick);
+  }
+
+  function light(lane, at) {
+    const before = one(".pa-chip[data-playing]", lane);
+    if (before && seconds(before)[0] <= at && at < seconds(before)[1]) return;
+    before?.removeAttribute("data-playing");
+    const chip = all(".pa-chip", lane).find((item) => seconds(item)[0] <= at && at < seconds(item)[1]);
+    if (chip) chip.dataset.playing = "";
+  }
+
+  // A line at one moment, or a band over a span, across all rows of the figure.
+  function overlay(name, from, to = from) {
+    const figure = one("#pa-plot .js-plotly-plot");
+    const axis = figure?._fullLayout?.xaxis;
+    let mark = one(`.${name}`, figure ?? document);
+    if (!axis || from === null) return mark?.remove();
+    if (!mark) {
+      mark = document.createElement("div");
+      mark.className = name;
+      figure.append(mark);
+    }
+    const left = Math.max(axis.l2p(from), 0);
+    const right = Math.min(axis.l2p(to), axis._length);
+    mark.hidden = right < 0 || left > axis._length;
+    mark.style.left = `${axis._offset + left}px`;
+    mark.style.width = `${Math.max(right - left, 2)}px`;
+  }
+
+  const say = (text) => { const status = one("[data-status]"); if (status) status.textContent = text; };
+
+  async function copy(button, text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // no clipboard permission, or not a secure origin
+      const area = Object.assign(document.createElement("textarea"), { value: text });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    const label = button.textContent;
+    button.textContent = "Copied";
+    say("Copied");
+    setTimeout(() => { button.textContent = label; }, 1200);
+  }
+
+  function act(button) {
+    const lane = button.closest(".pa-lane");
+    if (button.dataset.action === "copy-text") return copy(button, lane.dataset.text);
+    if (button.dataset.action === "copy-ids") return copy(button, lane.dataset.ids);
+    if (playing?.lane === lane && !playing.chip) return stop();
+    return play(lane, 0, Number.MAX_VALUE);
+  }
+
+  document.addEventListener("click", (event) => {
+    const chip = event.target.closest?.(".pa-chip");
+    if (chip) {
+      rove(chip);
+      return play(chip.closest(".pa-lane"), ...seconds(chip), chip);
+    }
+    const button = event.target.closest?.(".pa-actions button");
+    if (button) act(button);
+  });
+
+  // One Tab stop per lane; the arrow keys move inside it.
+  function rove(chip) {
+    all('.pa-chip[tabindex="0"]', chip.parentElement).forEach((other) => { other.tabIndex = -1; });
+    chip.tabIndex = 0;
+    chip.focus({ preventScroll: true });
+  }
+
+  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+  document.addEventListener("keydown", (event) => {
+    const chip = event.target.closest?.(".pa-chip");
+    if (chip && event.key in STEPS) {
+      const chips = all(".pa-chip", chip.parentElement);
+      const to = Math.max(0, Math.min(chips.length - 1, chips.indexOf(chip) + STEPS[event.key]));
+      event.preventDefault();
+      rove(chips[to]);
+      chips[to].scrollIntoView({ block: "nearest" });
+    } else if (event.key === "Escape") {
+      stop();
+    } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      one("#pa-tokenize")?.click();
+    }
+  });
+
+  // Linked view: a chip under the pointer or focus shades its span in the figure, a token there marks its chip.
+  const shade = (event) => {
+    const chip = event.target.closest?.(".pa-chip");
+    overlay("pa-band", ...(chip ? seconds(chip) : [null]));
+    const figure = event.target.closest?.("#pa-plot .js-plotly-plot");
+    if (figure?.on && !figure.paWired) wire(figure);
+  };
+  document.addEventListener("pointerover", shade);
+  document.addEventListener("focusin", shade);
+
+  function wire(figure) {
+    figure.paWired = true;
+    const chipOf = ({ points: [point] }) => {
+      const lane = one(`.pa-lane[data-method="${CSS.escape(String(point.data.meta ?? ""))}"]`);
+      return lane && all(".pa-chip", lane)[point.customdata ? point.customdata[0] - 1 : point.pointNumber];
+    };
+    figure.on("plotly_click", (event) => chipOf(event)?.click());
+    figure.on("plotly_hover", (event) => {
+      all(".pa-chip[data-hover]").forEach((chip) => chip.removeAttribute("data-hover"));
+      chipOf(event)?.setAttribute("data-hover", "");
+    });
+    figure.on("plotly_unhover", () => all(".pa-chip[data-hover]").forEach((chip) => chip.removeAttribute("data-hover")));
+  }
+
+  // The ordinary player moves the same line. Media events do not bubble, capturing sees them.
+  document.addEventListener("play", (event) => {
+    if (event.target !== player()) return;
+    stop();
+    const follow = () => {
+      if (event.target.paused || event.target !== player()) return unmark();
+      overlay("pa-head", event.target.currentTime);
+      all(".pa-lane").forEach((lane) => light(lane, event.target.currentTime));
+      requestAnimationFrame(follow);
+    };
+    follow();
+  }, true);
+})();

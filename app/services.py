@@ -1,0 +1,234 @@
+"""What the tabs call: a loaded tokenizer and plain results. No Gradio in here, so it is tested without a browser."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pairalign
+from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio
+from pairalign.strings import TokenString
+
+ENVELOPE_BINS = 1_000  # each bin is one minimum and one maximum: 2,000 points at most reach the browser
+MEL_COLUMNS = 1_000
+MEL_HOP_S = 0.010
+MEL_RANGE_NATS = 11.5  # 50 dB
+MEL_CHUNK_S = 60.0  # the spectrogram of a long recording is made piece by piece, so memory stays bounded
+PUBLIC_MAX_DURATION_S = 120.0
+DEFAULT_METHODS = ("pairalign", "vq")
+
+Progress = Callable[[float], None]
+
+
+class Cancelled(Exception):
+    """The person pressed Stop; nothing went wrong."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the header tells about the loaded checkpoint."""
+
+    name: str
+    sha256: str
+    device: str
+    parameters: int
+    vocab_size: int
+    sidecar: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Lowest and highest sample of each bin of the waveform; ``times_s`` are the middles of the bins."""
+
+    times_s: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True)
+class MelImage:
+    """Log-mel energies scaled to 0–255; ``values`` is (bands, columns), a column lasts ``step_s``."""
+
+    values: np.ndarray
+    step_s: float
+
+
+@dataclass(frozen=True)
+class TokenizeResult:
+    """One recording and its token strings, with what is needed to draw and to play it."""
+
+    file_name: str
+    duration_s: float
+    samples: np.ndarray  # int16 at 16 kHz: exactly what was tokenized, for playback
+    envelope: Envelope
+    mel: MelImage
+    strings: Mapping[str, TokenString]
+    seconds: float
+    model: ModelInfo
+
+    @property
+    def saving(self) -> float | None:
+        """Share of tokens saved against VQ; negative when PairAlign needs more, None without VQ tokens."""
+        return saving(len(self.strings["pairalign"]), len(self.strings["vq"]))
+
+    def to_document(self) -> dict[str, Any]:
+        """The same JSON document ``python -m pairalign tokenize --json`` prints, for one file."""
+        strings = {method: string.to_dict() for method, string in self.strings.items()}
+        return {
+            "checkpoint": self.model.name,
+            "model_sha256": self.model.sha256,
+            "device": self.model.device,
+            "files": [{"path": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}],
+        }
+
+
+def saving(n_pairalign: int, n_vq: int) -> float | None:
+    """1 − n_pairalign / n_vq, or None when there is nothing to compare with."""
+    return 1.0 - n_pairalign / n_vq if n_vq else None
+
+
+def wave_envelope(wave: np.ndarray, bins: int = ENVELOPE_BINS, rate_hz: int = SAMPLE_RATE_HZ) -> Envelope:
+    """Minimum and maximum per bin: peaks survive, however long the recording is."""
+    bins = max(1, min(bins, wave.size))
+    edges = np.linspace(0, wave.size, bins + 1).astype(np.int64)
+    times_s = (edges[:-1] + edges[1:]) / (2.0 * rate_hz)
+    return Envelope(times_s, np.minimum.reduceat(wave, edges[:-1]), np.maximum.reduceat(wave, edges[:-1]))
+
+
+def pool_columns(mel: np.ndarray, columns: int) -> np.ndarray:
+    """(bands, T) -> (bands, at most ``columns``): the mean of equally many neighbours."""
+    per_column = math.ceil(mel.shape[1] / columns)
+    starts = np.arange(0, mel.shape[1], per_column)
+    counts = np.diff(np.append(starts, mel.shape[1]))
+    return np.add.reduceat(mel, starts, axis=1) / counts
+
+
+def mel_image(wave: np.ndarray, columns: int = MEL_COLUMNS) -> MelImage:
+    """Log-mel energies of the whole recording from the loudest down to 50 dB below, few enough columns to draw."""
+    import torch
+
+    from pairalign.features import raw_log_mel
+
+    per_chunk = int(MEL_CHUNK_S * SAMPLE_RATE_HZ)
+    chunks = []
+    with torch.inference_mode():
+        for start in range(0, wave.size, per_chunk):
+            piece = torch.from_numpy(wave[start : start + per_chunk].copy())
+            energies, _ = raw_log_mel(piece[None], torch.tensor([piece.numel()]))
+            chunks.append(energies[0].numpy())
+    frames = np.concatenate(chunks, axis=1)
+    pooled = pool_columns(frames, columns)
+    scaled = np.clip((pooled - pooled.max()) / MEL_RANGE_NATS + 1.0, 0.0, 1.0)
+    return MelImage(np.round(scaled * 255).astype(np.uint8), MEL_HOP_S * math.ceil(frames.shape[1] / columns))
+
+
+def to_int16(wave: np.ndarray) -> np.ndarray:
+    """Float samples in [−1, 1] as 16-bit integers; integers are played as they are, not normalised again."""
+    return np.round(np.clip(wave, -1.0, 1.0) * 32_767).astype(np.int16)
+
+
+class Services:
+    """Holds the tokenizer of one checkpoint and runs one recording at a time through it."""
+
+    def __init__(self, checkpoint: str = "base", device: str = "auto", public: bool = False) -> None:
+        self.checkpoint = checkpoint
+        self.device = device
+        self.public = public
+        self.limits = AudioLimits(max_duration_s=PUBLIC_MAX_DURATION_S) if public else AudioLimits()
+        self._tokenizer: Any = None
+        self._load_lock = threading.Lock()
+        self._model_lock = threading.Lock()
+        self._stops: dict[str, threading.Event] = {}
+
+    def tokenizer(self) -> Any:
+        """The tokenizer, loaded on first use. Raises ValueError (CheckpointError) when it cannot be."""
+        with self._load_lock:
+            if self._tokenizer is None:
+                self._tokenizer = pairalign.load(self.checkpoint, device=self.device)
+            return self._tokenizer
+
+    def model_info(self) -> ModelInfo:
+        """Name, size and origin of the loaded checkpoint."""
+        tokenizer = self.tokenizer()
+        return ModelInfo(
+            name=str(tokenizer.name),
+            sha256=str(tokenizer.sha256),
+            device=str(tokenizer.device),
+            parameters=sum(int(weight.numel()) for weight in tokenizer.model.parameters()),
+            vocab_size=int(tokenizer.vocab_size),
+            sidecar=dict(tokenizer.sidecar or {}),
+        )
+
+    def tokenize(
+        self,
+        path: str | Path | None,
+        methods: Sequence[str] = DEFAULT_METHODS,
+        progress: Progress | None = None,
+        run_id: str = "",
+    ) -> TokenizeResult:
+        """Tokenize one file with each of ``methods``. User's mistakes are ValueError; :meth:`stop` raises Cancelled."""
+        if not path:
+            raise ValueError("There is no recording yet: record or upload one, or choose an example, then Tokenize.")
+        with self._stoppable(run_id) as report_to:
+            report = report_to(progress)
+            wave = read_audio(path, self.limits)
+            report(0.05)
+            tokenizer = self.tokenizer()
+            started = time.perf_counter()
+            strings = {}
+            with self._model_lock:
+                for index, method in enumerate(methods):
+                    strings[method] = tokenizer.tokenize(
+                        wave, method=method, progress=_portion(report, index, len(methods))
+                    )
+            seconds = time.perf_counter() - started
+            report(0.95)
+            return TokenizeResult(
+                file_name=Path(path).name,
+                duration_s=wave.size / SAMPLE_RATE_HZ,
+                samples=to_int16(wave),
+                envelope=wave_envelope(wave),
+                mel=mel_image(wave),
+                strings=strings,
+                seconds=seconds,
+                model=self.model_info(),
+            )
+
+    def stop(self, run_id: str) -> bool:
+        """Ask the run to end at its next progress report; False when there is no such run."""
+        event = self._stops.get(run_id)
+        if event is not None:
+            event.set()
+        return event is not None
+
+    @contextmanager
+    def _stoppable(self, run_id: str) -> Iterator[Callable[[Progress | None], Progress]]:
+        event = threading.Event()
+        self._stops[run_id] = event
+
+        def report_to(progress: Progress | None) -> Progress:
+            def report(fraction: float) -> None:
+                if event.is_set():
+                    raise Cancelled
+                if progress is not None:
+                    progress(fraction)
+
+            return report
+
+        try:
+            yield report_to
+        finally:
+            self._stops.pop(run_id, None)
+
+
+def _portion(report: Progress, index: int, count: int) -> Progress:
+    """Progress of one method as its share of the whole run, between 5 and 95 %."""
+    return lambda fraction: report(0.05 + 0.9 * (index + min(max(fraction, 0.0), 1.0)) / count)

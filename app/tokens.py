@@ -1,0 +1,181 @@
+"""Token strings -> accessible HTML: chips that play their span, big figures, a table. Everything is escaped here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from app.colours import hue
+from app.figures import METHOD_LABELS
+from app.services import ModelInfo, TokenizeResult
+from pairalign.strings import TokenString
+
+MAX_CHIPS = 1_500  # per string; more would make the page slow, the JSON always has all of them
+
+
+def chips_html(string: TokenString, label: str) -> str:
+    """The chips of one string: `<button>`s one can reach by Tab, walk with the arrow keys and play with Enter."""
+    shown = min(len(string), MAX_CHIPS)
+    chips = "".join(_chip(string, index) for index in range(shown))
+    hidden = len(string) - shown
+    more = f'<p class="pa-note">The first {shown:,} of {len(string):,} tokens; the JSON has all.</p>' if hidden else ""
+    if not shown:
+        chips = '<p class="pa-note">No token: nothing but silence was heard.</p>'
+    return (
+        f'<section class="pa-lane" data-method="{escape(string.method)}" data-text="{escape(string.text)}"'
+        f' data-ids="{" ".join(map(str, string.ids))}">'
+        f"{_lane_head(string, label)}"
+        f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens">{chips}</div>{more}</section>'
+    )
+
+
+def _chip(string: TokenString, index: int) -> str:
+    token_id, (start, end) = string.ids[index], string.spans_s[index]
+    said = f"token {index + 1}, id {token_id}, {start:.2f}–{end:.2f} s"
+    title = said + _percent(string, index)
+    return (
+        f'<button type="button" class="pa-chip" style="--h:{hue(token_id):.0f}" data-start="{start:.4f}"'
+        f' data-end="{end:.4f}" data-id="{token_id}" tabindex="{0 if index == 0 else -1}"'
+        f' aria-label="{escape(said)}" title="{escape(title)}"><b>{escape(string.text[index])}</b>'
+        f"<i>{token_id}</i><small>{start:.2f}–{end:.2f}</small></button>"
+    )
+
+
+def _percent(string: TokenString, index: int) -> str:
+    if index >= len(string.log_probs):
+        return ""
+    return f", probability {math.exp(string.log_probs[index]):.2f}"
+
+
+def _lane_head(string: TokenString, label: str) -> str:
+    limit = '<span class="pa-badge">stopped at the length limit</span>' if string.stopped_by == "limit" else ""
+    empty = "" if len(string) else " disabled"
+    return (
+        f'<div class="pa-lane-head"><h3>{escape(label)}</h3>'
+        f"<span>{len(string):,} tokens · {string.tokens_per_s:.1f}/s</span>{limit}"
+        f'<span class="pa-actions"><button type="button" data-action="play"{empty}>▶ Play all</button>'
+        f'<button type="button" data-action="copy-text"{empty}>Copy string</button>'
+        f'<button type="button" data-action="copy-ids"{empty}>Copy ids</button></span></div>'
+    )
+
+
+def strings_html(result: TokenizeResult) -> str:
+    """All strings of a result, one lane of chips below the other."""
+    lanes = "".join(chips_html(string, METHOD_LABELS.get(m, m)) for m, string in result.strings.items())
+    return f'<div class="pa-strings">{lanes}<p class="pa-sr" role="status" data-status></p></div>'
+
+
+def figures_html(result: TokenizeResult) -> str:
+    """The numbers that matter, large: tokens, tokens/s, bits/s, saving against VQ."""
+    ours, vq = result.strings["pairalign"], result.strings["vq"]
+    cards = (
+        _card("Tokens", f"{len(ours):,}", f"VQ {len(vq):,}"),
+        _card("Tokens per second", f"{ours.tokens_per_s:.1f}", f"VQ {vq.tokens_per_s:.1f}"),
+        _card("Bits per second", f"{ours.bits_per_s:.0f}", f"VQ {vq.bits_per_s:.0f}"),
+        _saving_card(result.saving, len(vq) - len(ours)),
+    )
+    speed = f" ({result.duration_s / result.seconds:.0f}× real time)" if result.seconds > 0 else ""
+    source = (
+        f"<b>{escape(result.file_name)}</b> · {result.duration_s:.2f} s of audio, tokenized in"
+        f" {result.seconds:.2f} s{speed} on {escape(result.model.device)} with"
+        f" <b>{escape(result.model.name)}</b> <code>{escape(result.model.sha256[:8])}</code>"
+    )
+    return f'<dl class="pa-figures">{"".join(cards)}</dl><p class="pa-source">{source}</p>'
+
+
+def _card(name: str, value: str, note: str, extra: str = "") -> str:
+    return f'<div class="pa-card{extra}"><dt>{name}</dt><dd>{value}</dd><dd class="pa-note">{note}</dd></div>'
+
+
+def _saving_card(saving: float | None, fewer: int) -> str:
+    if saving is None:
+        return _card("Saving against VQ", "–", "no VQ tokens to compare with", " pa-accent")
+    value = f"{100 * saving:.0f} %".replace("-", "−")
+    note = f"{fewer:,} tokens fewer" if fewer >= 0 else f"{-fewer:,} tokens more"
+    return _card("Saving against VQ", value, note, " pa-accent")
+
+
+def table_html(result: TokenizeResult) -> str:
+    """The figure as text: every token with its times, for screen readers and for reading exact numbers."""
+    rows = []
+    for method, string in result.strings.items():
+        label = escape(METHOD_LABELS.get(method, method))
+        for index in range(min(len(string), MAX_CHIPS)):
+            start, end = string.spans_s[index]
+            chance = f"{math.exp(string.log_probs[index]):.2f}" if index < len(string.log_probs) else "–"
+            cells = (index + 1, string.ids[index], escape(string.text[index]), f"{start:.2f}", f"{end:.2f}", chance)
+            rows.append(f"<tr><th scope='row'>{label}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    head = "".join(
+        f"<th scope='col'>{name}</th>" for name in ("String", "#", "Id", "Glyph", "Start s", "End s", "Probability")
+    )
+    return (
+        '<div class="pa-table" tabindex="0" role="region" aria-label="Tokens as a table"><table>'
+        f"<caption>Token strings of {escape(result.file_name)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+EMPTY_HTML = (
+    '<div class="pa-empty"><p class="pa-empty-title">Nothing tokenized yet</p><p>Record something, upload a file or'
+    " choose an example. Both token strings, their times and the sound behind every token appear here.</p></div>"
+)
+
+
+def header_html(info: ModelInfo) -> str:
+    """Name, one line of explanation, and what is loaded on which device."""
+    facts = (
+        ("checkpoint", info.name),
+        ("parameters", count_words(info.parameters)),
+        ("vocabulary", f"{info.vocab_size:,}"),
+        ("device", info.device),
+    )
+    items = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    return (
+        f'<header class="pa-header"><div class="pa-brand">{_LOGO}<div><h1>PairAlign</h1>'
+        "<p>Speech becomes a short string of discrete tokens, made so that two recordings of the same words"
+        " can be compared like two lines of text.</p></div></div>"
+        f'<dl class="pa-facts" aria-label="Loaded model">{items}</dl>{model_card_html(info)}</header>'
+    )
+
+
+def model_card_html(info: ModelInfo) -> str:
+    """The sidecar as text. Nothing in it is trusted to be there or to be well formed."""
+    parts = [f"<p>Weights sha256 <code>{escape(info.sha256)}</code></p>"]
+    for key, title in (("data", "Trained on"), ("recipe", "Recipe"), ("metrics", "Metrics at release")):
+        value = info.sidecar.get(key)
+        if value:
+            parts.append(f"<h4>{title}</h4>{_value_html(value)}")
+    if len(parts) == 1:
+        parts.append("<p>This checkpoint comes without a model card.</p>")
+    return f'<details class="pa-modelcard"><summary>Model card</summary><div>{"".join(parts)}</div></details>'
+
+
+def _value_html(value: Any, depth: int = 0) -> str:
+    if depth < 4 and isinstance(value, Mapping):
+        pairs = "".join(
+            f"<div><dt>{escape(str(key).replace('_', ' '))}</dt><dd>{_value_html(item, depth + 1)}</dd></div>"
+            for key, item in value.items()
+        )
+        return f"<dl>{pairs}</dl>"
+    if depth < 4 and isinstance(value, list | tuple):
+        return "<ul>" + "".join(f"<li>{_value_html(item, depth + 1)}</li>" for item in value[:50]) + "</ul>"
+    return escape(f"{value:.4g}" if isinstance(value, float) else str(value)[:2_000])
+
+
+def count_words(count: int) -> str:
+    """4_103_552 -> '4.1 M'."""
+    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return str(count)
+
+
+_LOGO = (
+    '<svg class="pa-logo" viewBox="0 0 48 48" aria-hidden="true">'
+    '<rect x="4" y="8" width="8" height="12" rx="3"/><rect x="15" y="8" width="14" height="12" rx="3"/>'
+    '<rect x="32" y="8" width="12" height="12" rx="3"/><rect x="4" y="28" width="12" height="12" rx="3"/>'
+    '<rect x="19" y="28" width="10" height="12" rx="3"/><rect x="32" y="28" width="12" height="12" rx="3"/>'
+    '<path d="M8 20l2 8M22 20l2 8M38 20v8"/></svg>'
+)

@@ -1,0 +1,71 @@
+"""Assembles the page: header, model card, tabs, theme, assets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import tokens
+from app.services import Services
+from app.tabs import tokenize
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+CACHE_SECONDS = 3_600
+MAX_FILE_SIZE = {False: "500mb", True: "20mb"}  # by public
+# fonts of the system: a page that works offline must not wait for a font server
+SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
+
+
+def build(services: Services) -> gr.Blocks:
+    """The whole page. Loads the checkpoint, because the header tells about it."""
+    info = services.model_info()
+    with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
+        gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
+        with gr.Tabs():
+            with gr.Tab("Tokenize", id="tokenize"):
+                tokenize.build(services)
+    page.queue(max_size=32)
+    return page
+
+
+def theme() -> gr.themes.Base:
+    """Calm neutral surfaces, one accent; fonts that are already on the machine."""
+    base = gr.themes.Base(
+        primary_hue=gr.themes.colors.indigo,
+        neutral_hue=gr.themes.colors.slate,
+        radius_size=gr.themes.sizes.radius_lg,
+        font=SANS,
+        font_mono=MONO,
+    )
+    return base.set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_background_fill="white",
+        block_background_fill_dark="*neutral_900",
+        block_border_width="1px",
+        button_large_radius="*radius_lg",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_text_color="white",
+    )
+
+
+def launch_options(services: Services) -> dict[str, Any]:
+    """What `launch()` needs besides host, port and share."""
+    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    return {
+        "theme": theme(),
+        "css": (ASSETS / "page.css").read_text(encoding="utf-8"),
+        "head": f"<script>{script}</script>",
+        "allowed_paths": [],
+        "max_file_size": MAX_FILE_SIZE[services.public],
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+    }
