@@ -147,7 +147,7 @@ def _wav_frames(start: int, length: int, size: int, rate: int, frame_bytes: int)
         return None
     if length == 0 and size - start >= frame_bytes:
         raise AudioError(
-            "this WAV file claims no sound, yet data follow: its recorder was interrupted before it filled in the length. "
+            "this WAV file claims no sound, yet data follow: its recorder was interrupted before it wrote the length. "
             "Import it as raw data in an audio editor and save it again"
         )
     if start + length - size > _LENGTH_SLACK_BYTES:

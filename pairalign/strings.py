@@ -19,9 +19,10 @@ from rapidfuzz.distance import LCSseq, Levenshtein
 MAX_VOCAB_SIZE = 65_536
 ONE_BYTE_GLYPHS = 188
 
-# Blocks that fonts cover widely: first narrow ones (Latin Extended, IPA, Greek, Cyrillic), then Han and Hangul.
+# Blocks that fonts cover widely: narrow ones (Latin Extended, IPA, Greek, Cyrillic), then Han and Hangul.
 _BLOCKS = (
     (0x0100, 0x024F),
+    (0x1E00, 0x1EF9),
     (0x0250, 0x02AF),
     (0x0370, 0x03FF),
     (0x0400, 0x04FF),
@@ -86,7 +87,7 @@ def ids_from_text(text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class TokenString:
-    """What a recording became: token ids and their places in time; `log_probs` is empty where a method has no likelihood."""
+    """What a recording became: token ids and their places in time. `log_probs` is empty for methods without any."""
 
     ids: tuple[int, ...]
     spans_s: tuple[tuple[float, float], ...]
