@@ -42,8 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_from_args(args: argparse.Namespace) -> Report:
     """What the command does; what can be wrong with the arguments is told before anything slow begins."""
-    from pairalign import tokenizer as tokenizers
-
     baselines = _chosen_baselines(args.baselines)
     if args.limit < 2:
         raise EvaluationError(f"--limit is {args.limit}; use 2 or more, strings are compared with those of others.")
@@ -52,7 +50,9 @@ def run_from_args(args: argparse.Namespace) -> Report:
     everything = read_manifest(args.manifest)
     utterances = [everything[i] for i in of_split(everything, args.split)]
     words = words_for(utterances, args.words)
-    tokenizer = tokenizers.load(args.checkpoint, device=args.device)
+    from pairalign.tokenizer import load
+
+    tokenizer = load(args.checkpoint, device=args.device)
     bank = load_bank(utterances, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
     for item in bank.skipped:
         print(f"skipped {item.path}: {item.reason}", file=sys.stderr)
