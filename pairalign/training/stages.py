@@ -113,7 +113,7 @@ def _frame_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dic
         )
         for mine, other in (sides, sides[::-1])
     ) / 2  # fmt: skip
-    return loss, {"frame_loss": float(loss)}
+    return loss, {"frame_loss": float(loss.detach())}
 
 
 def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
@@ -139,7 +139,7 @@ def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tenso
         across.append(losses.frame_contrast(mine.student, theirs, [own], shared, temperature))
         within.append(losses.frame_contrast(mine.student, own, [theirs], shared, temperature))
     loss = (sum(across) + sum(within)) / 4
-    return loss, {"across_loss": float(sum(across)) / 2, "within_loss": float(sum(within)) / 2}
+    return loss, {"across_loss": float(sum(across).detach()) / 2, "within_loss": float(sum(within).detach()) / 2}
 
 
 def _keys(side: Side, centre: torch.Tensor) -> losses.Keys:
@@ -230,7 +230,8 @@ def _forced_loss(run: Run, step: int, stream: int, heard: Heard, aim: tuple, ram
     loss = entropy + config.guide_weight * guide + config.onset_weight * onset
     right = (logits.argmax(-1) == strings.ids)[strings.ids >= 0].float().mean()
     return loss, {
-        "cross_entropy": float(entropy), "guide": float(guide), "onset": float(onset), "accuracy": float(right),
+        "cross_entropy": float(entropy.detach()), "guide": float(guide.detach()), "onset": float(onset.detach()),
+        "accuracy": float(right),
     }  # fmt: skip
 
 
@@ -315,13 +316,13 @@ def _likelihood_contrast(
         device=run.device,
     ).T  # fmt: skip
     positive, negatives = score[0], score[1:].T
-    stats["condition_gain"] = float((positive[:, None] - negatives)[usable].mean()) if bool(usable.any()) else 0.0
+    stats["condition_gain"] = float((positive[:, None] - negatives).detach()[usable].mean()) if bool(usable.any()) else 0.0
     m = len(rows)
     tau = config.string_temperature
     loss = losses.info_nce(positive / tau, negatives[:, :m] / tau, usable[:, :m])
     if columns:
         loss = (loss + losses.info_nce(positive / tau, negatives[:, m:] / tau, usable[:, m:])) / 2
-    stats["string_contrast"] = float(loss)
+    stats["string_contrast"] = float(loss.detach())
     return loss
 
 

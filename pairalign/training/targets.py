@@ -15,7 +15,7 @@ from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.network import Encoded
 from pairalign.model.quantizer import runs_of
-from pairalign.timing import emissions, monotone_starts
+from pairalign.placement import token_starts
 from pairalign.training.losses import IGNORED, Strings, pack_strings
 from pairalign.views import View
 
@@ -54,19 +54,6 @@ def teacher_targets(
     starts = token_starts(teacher, encoded, decoded.tokens, decoded.lengths, decoded.attention)
     rows = zip(decoded.tokens.tolist(), decoded.lengths.tolist(), starts.tolist(), encoded.lengths.tolist(), strict=True)
     return [Target(ids[:n], first[:n], frames) for ids, n, first, frames in rows]
-
-
-def token_starts(
-    model: PairAlignModel, encoded: Encoded, tokens: torch.Tensor, lengths: torch.Tensor, attention: torch.Tensor
-) -> np.ndarray:
-    """First frame of every token (B, U), from cross-attention and code similarity."""
-    size = tokens.shape[1]
-    scores = model.codebook.log_scores(encoded.latents)
-    ids = tokens.clamp(max=model.config.codes - 1)[:, :, None].expand(-1, -1, scores.shape[1])
-    fit = emissions(
-        attention[:, :size].float().cpu().numpy(), torch.gather(scores.transpose(1, 2), 1, ids).cpu().numpy()
-    )
-    return monotone_starts(fit, lengths.cpu().numpy(), encoded.lengths.cpu().numpy())
 
 
 def aim_at_view(

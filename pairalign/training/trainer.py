@@ -4,6 +4,7 @@ A run folder holds: log.jsonl (one JSON object per line), state.safetensors (for
 best.safetensors with their sidecars (checkpoints any PairAlign program loads).
 """
 
+import argparse
 import copy
 import math
 import signal
@@ -19,9 +20,10 @@ from tqdm import tqdm
 from pairalign.checkpoint import read_checkpoint, save_checkpoint
 from pairalign.features import FeatureOptions
 from pairalign.model import ModelConfig, PairAlignModel
+from pairalign.device import pick_device
 from pairalign.model.network import PRESETS
 from pairalign.training import distributed
-from pairalign.training.config import TrainConfig
+from pairalign.training.config import TrainConfig, parse_overrides
 from pairalign.training.data import (
     AudioBank,
     DataError,
@@ -330,3 +332,41 @@ def _data_card(job: Job, bank: AudioBank, items: list[int]) -> dict:
         "word_times_used": job.words is not None and job.config.realization_share > 0,
         "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
     }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m pairalign train``."""
+    parser.add_argument("--manifest", required=True, type=Path, help="manifest CSV, or a folder of audio")
+    parser.add_argument("--words", type=Path, help="CSV of word times: the same word by two speakers becomes a pair")
+    parser.add_argument("--out", required=True, type=Path, help="run folder")
+    parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
+    parser.add_argument("--init", metavar="CKPT", help="start from this checkpoint (stage I is then skipped by default)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--max-minutes", type=float, help="stop and save after this long")
+    parser.add_argument("--steps", metavar="I,II,III", help="optimizer steps of the three stages, for example 2500,3000,2000")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any field of TrainConfig")
+    parser.add_argument("--cache", type=Path, help="folder for decoded audio, so that a restart is instant")
+
+
+def run_from_args(args: argparse.Namespace) -> dict:
+    """The `train` command. Raises ValueError for a user's mistake."""
+    values: dict = {"preset": args.preset, "seed": args.seed}
+    if args.init:
+        values["stage1_steps"] = 0
+    if args.steps:
+        try:
+            first, second, third = (int(n) for n in args.steps.split(","))
+        except ValueError:
+            raise ValueError(f"--steps {args.steps}: give three whole numbers, for example 2500,3000,2000.") from None
+        values |= {"stage1_steps": first, "stage2_steps": second, "stage3_steps": third}
+    config = TrainConfig(**{**values, **parse_overrides(args.set)})
+    if config.total_steps == 0:
+        raise ValueError("--steps 0,0,0: nothing to train.")
+    if args.max_minutes is not None and args.max_minutes <= 0:
+        raise ValueError(f"--max-minutes {args.max_minutes}: use a positive number.")
+    job = Job(
+        args.manifest, args.out, config, args.words, args.init, args.resume, args.max_minutes,
+        pick_device(args.device), args.cache,
+    )  # fmt: skip
+    return train(job)

@@ -1,0 +1,39 @@
+"""PairAlign: a recording becomes a short string of discrete tokens.
+
+>>> import pairalign
+>>> tok = pairalign.load("base")  # doctest: +SKIP
+>>> print(tok.tokenize("hello.wav").text)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pairalign.audio import AudioError
+from pairalign.checkpoint import CheckpointError, available
+from pairalign.strings import Alignment, Edit, TokenString, align
+
+if TYPE_CHECKING:
+    from pairalign.decoding import DecodingOptions
+    from pairalign.tokenizer import Tokenizer, load
+
+__all__ = [
+    "Alignment",
+    "AudioError",
+    "CheckpointError",
+    "DecodingOptions",
+    "Edit",
+    "TokenString",
+    "Tokenizer",
+    "align",
+    "available",
+    "load",
+]
+
+# what needs torch is imported on first use, so that `import pairalign` and --help are instant
+_LAZY = {"load": "tokenizer", "Tokenizer": "tokenizer", "DecodingOptions": "decoding"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(f"pairalign.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'pairalign' has no attribute {name!r}")

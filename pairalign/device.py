@@ -1,0 +1,12 @@
+"""Which device computes: "auto" takes a CUDA GPU when there is one."""
+
+import torch
+
+
+def pick_device(wanted: str = "auto") -> str:
+    """Turn ``auto | cpu | cuda`` into a torch device name. Raises ValueError for anything else or a missing GPU."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device is {wanted!r}; use auto, cpu or cuda.")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is cuda, but PyTorch finds no CUDA GPU here; use auto or cpu.")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
