@@ -141,6 +141,19 @@ def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO
     return file
 
 
+class _Source:
+    """What the decoder sees of a file: no name to guess a format from, no error where a bad header leads astray."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+        self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._size}[whence]
+        return self._file.seek(min(max(0, start + offset), self._size))
+
+
 def _decode(file: BinaryIO, container: Container, limits: AudioLimits) -> np.ndarray:
     import soundfile
 
@@ -150,7 +163,7 @@ def _decode(file: BinaryIO, container: Container, limits: AudioLimits) -> np.nda
             return False
 
     try:
-        with _quiet_stderr(container.kind == "mp3"), ForwardOnly(file) as sound:
+        with _quiet_stderr(container.kind == "mp3"), ForwardOnly(_Source(file)) as sound:
             if sound.subtype not in ALLOWED_SUBTYPES[container.kind]:
                 raise AudioError(f"the codec {sound.subtype} is not supported. Allowed: {READABLE}. Convert it to FLAC")
             claimed = sound.frames if sound.frames < 2**62 else 0  # the decoder's way to say that it does not know

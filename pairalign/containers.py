@@ -121,10 +121,10 @@ def _check_wav(file: BinaryIO, size: int, big_endian: bool) -> int | None:
     frame_bytes, rate, data, long_data = 0, 0, None, None
     offset = 12
     for _ in range(_MAX_CHUNKS):
+        if offset + 8 > size:
+            break
         file.seek(offset)
         head = file.read(8)
-        if len(head) < 8:
-            break
         name, length = struct.unpack(order + "4sI", head)
         if name == b"fmt ":
             rate, frame_bytes = _check_wav_format(file.read(min(length, 64)), order)

@@ -243,6 +243,26 @@ def test_id3_tags_are_skipped(tmp_path):
         assert len(read_audio(tmp_path / "a.bin")) >= 8_000
 
 
+KINDS = [("WAV", "PCM_16"), ("RF64", "PCM_24"), ("FLAC", None), ("OGG", "OPUS"), ("MP3", None), ("AIFF", "PCM_16")]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [*KINDS, ("NIST", "PCM_16"), ("WAVEX", "FLOAT"), ("OGG", "VORBIS")])
+def test_random_damage_is_read_or_refused_and_never_a_traceback(tmp_path, kind, subtype, capfd):
+    rng = np.random.default_rng(7)
+    base, path = wav_bytes(kind=kind, subtype=subtype), tmp_path / "a.wav"
+    for trial in range(60):
+        data = np.frombuffer(base, np.uint8).copy()
+        reach = min(len(data), 120) if trial % 2 else len(data)
+        data[rng.integers(reach, size=rng.integers(1, 8))] = rng.integers(256)
+        path.write_bytes(data.tobytes()[: rng.integers(len(data)) if trial % 5 == 0 else None])
+        try:
+            wave = read_audio(path)
+        except AudioError:
+            continue
+        assert np.isfinite(wave).all() and np.abs(wave).max() <= 1
+    assert capfd.readouterr() == ("", "")
+
+
 def test_damaged_mp3_prints_nothing(tmp_path, capfd):
     data = bytearray(wav_bytes(tone(2), subtype=None, kind="MP3"))
     data[1000::37] = np.random.default_rng(0).bytes(len(data[1000::37]))
