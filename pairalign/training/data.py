@@ -191,11 +191,15 @@ def evaluation_segments(
     rngs = {int(i): np.random.default_rng((_EVALUATION, seed, int(i))) for i in items}
     order = {i: rng.random() for i, rng in rngs.items()}
     shortfall = np.maximum(0.0, duration_s - bank.durations_s[items])
-    ranked = sorted(range(len(items)), key=lambda k: (shortfall[k], order[int(items[k])]))[:n]
-    cuts = []
-    for i in items[ranked]:
+    ranked = sorted(range(len(items)), key=lambda k: (shortfall[k], order[int(items[k])]))
+    cuts: list[tuple[int, float, float]] = []
+    for i in items[ranked].tolist():
+        if len(cuts) >= n:
+            break
         room_s = max(bank.durations_s[i] - margin_s, min(duration_s, bank.durations_s[i]))
-        cuts.append(_cut(bank, int(i), duration_s, rngs[int(i)].random(TRIES), room_s))
+        cut = _cut(bank, i, duration_s, rngs[i].random(TRIES), room_s)
+        if bank.active_share(*cut) > 0:  # silence says nothing, and tokenizers refuse it
+            cuts.append(cut)
     return _segments(bank, cuts)
 
 

@@ -362,6 +362,14 @@ class TestEvaluationSegments:
         many = data.evaluation_segments(bank, range(12), 12, seed=5)
         assert few.start_s[0] == many.start_s[many.utterance_ids == 8][0]
 
+    def test_silence_is_left_out(self, tmp_path: Path) -> None:
+        for k in range(3):
+            wave = np.concatenate([tone(0.5), np.zeros(30 * SAMPLE_RATE_HZ, np.float32)]) if k == 1 else tone(4.0, k)
+            soundfile.write(tmp_path / f"{k}.wav", wave, SAMPLE_RATE_HZ)
+        bank = data.load_bank(data.read_manifest(tmp_path))
+        seed = next(s for s in range(20) if 1 not in data.evaluation_segments(bank, range(3), 3, seed=s).utterance_ids)
+        assert data.evaluation_segments(bank, range(3), 2, seed=seed).utterance_ids.tolist() in ([0, 2], [2, 0])
+
     def test_nothing_long_enough_is_named(self, bank: data.AudioBank) -> None:
         with pytest.raises(DataError, match="nothing to evaluate"):
             data.evaluation_segments(bank, [], 3)

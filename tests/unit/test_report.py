@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from rapidfuzz.distance import Levenshtein
 
+from pairalign import cli
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.evaluation import protocols, report, word_search
 from pairalign.evaluation.protocols import EvaluationError
@@ -262,3 +263,14 @@ class TestArguments:
     def test_baselines_are_a_list(self) -> None:
         assert report._chosen_baselines("all") == report.BASELINES and report._chosen_baselines("none") == ()
         assert report._chosen_baselines("viterbi, vq,vq") == ("viterbi", "vq")
+
+
+def test_command_on_a_real_checkpoint(corpus: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", "--manifest", str(corpus), "--words", str(corpus / "words.csv"), "--limit", "6"]
+    arguments += ["--checkpoint", str(tiny_checkpoint), "--device", "cpu"]
+    assert cli.main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["methods"]) == ["pairalign", "vq", "viterbi", "random"]
+    assert found["methods"]["pairalign"]["condition_gain"] is not None
+    assert cli.main(arguments) == 0
+    assert "| ned_pair |" in capsys.readouterr().out
