@@ -81,7 +81,7 @@ def evaluate(
     """
     items = of_split(utterances, split)
     trials = protocols.make_trials(bank, items, limit, seed)
-    task = make_word_search(bank, items, words, 4 * limit, seed) if words else None
+    task = make_word_search(bank, items, words, max(4 * limit, 400), seed) if words else None
     names = [MAIN, *(name for name in baselines if name != RANDOM)]
     strings = {name: protocols.tokenize_trials(tokenizer, trials, name, progress) for name in names}
     if RANDOM in baselines:
