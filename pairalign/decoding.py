@@ -38,8 +38,8 @@ class DecodingOptions:
 class Decoded:
     """Strings of a batch.
 
-    tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each token
-    and of EOS, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
+    tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each
+    token and of EOS, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
     """
 
     tokens: torch.Tensor

@@ -53,7 +53,9 @@ class LogMel:
 @lru_cache(maxsize=4)
 def _filterbank(device: str) -> torch.Tensor:
     """(FFT/2 + 1, F) triangular mel filters."""
-    bank = melscale_fbanks(FFT_SAMPLES // 2 + 1, 20.0, SAMPLE_RATE_HZ / 2, MEL_BANDS, SAMPLE_RATE_HZ, mel_scale="slaney")
+    bank = melscale_fbanks(
+        FFT_SAMPLES // 2 + 1, 20.0, SAMPLE_RATE_HZ / 2, MEL_BANDS, SAMPLE_RATE_HZ, mel_scale="slaney"
+    )
     return bank.to(device)
 
 

@@ -34,13 +34,17 @@ def load(name_or_path: str | Path = "base", device: str = "auto") -> "Tokenizer"
     """
     weights, sidecar = read_checkpoint(name_or_path)
     if sidecar["features"] != FeatureOptions().to_dict():
-        raise CheckpointError(f"{name_or_path} was trained on other features than this version computes; train it again.")
+        raise CheckpointError(
+            f"{name_or_path} was trained on other features than this version computes; train it again."
+        )
     try:
         model = PairAlignModel(ModelConfig.from_dict(sidecar["architecture"]))
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:
         message = str(error).splitlines()[0]
-        raise CheckpointError(f"{name_or_path}: the weights do not fit the architecture described beside them. {message}") from None
+        raise CheckpointError(
+            f"{name_or_path}: the weights do not fit the architecture described beside them. {message}"
+        ) from None
     return Tokenizer(model.to(pick_device(device)).eval(), sidecar)
 
 
@@ -174,9 +178,15 @@ class Tokenizer:
             stopped_by = "eos" if all(t.chose_eos for t in mine) else "limit"
             strings.append(
                 TokenString(
-                    tuple(piece.ids), tuple(piece.spans_s), duration_s, tuple(piece.log_probs), stopped_by, method,
-                    self.sha256, self.vocab_size,
-                )  # fmt: skip
+                    tuple(piece.ids),
+                    tuple(piece.spans_s),
+                    duration_s,
+                    tuple(piece.log_probs),
+                    stopped_by,
+                    method,
+                    self.sha256,
+                    self.vocab_size,
+                )
             )
         return strings
 

@@ -1,6 +1,6 @@
 """Content-preserving views of speech segments, made in a batch on any device, each with its time map (method: views).
 
-A view keeps what is said and changes how it sounds: start shift, speed, vocal tract, equaliser, reverberation, noise, gain.
+A view keeps what is said and changes how it sounds: shift, speed, vocal tract, equaliser, reverberation, noise, gain.
 Training draws the parameters at random from `ViewRanges`; the app puts the same `ViewParameters` on sliders.
 
 Shapes: B batch, T samples.
@@ -109,9 +109,16 @@ def draw_parameters(ranges: ViewRanges, batch: int, generator: torch.Generator) 
     t60_s = torch.where(sometimes(ranges.reverb_share), uniform(*ranges.t60_s), 0.0)
     snr_db = torch.where(sometimes(ranges.noise_share), uniform(*ranges.snr_db), torch.inf)
     return ViewParameters(
-        uniform(*ranges.shift_ms), uniform(*ranges.speed), uniform(*ranges.warp), equaliser, t60_s, snr_db,
-        uniform(0.0, 2.0), sometimes(ranges.babble_share).float(), uniform(*ranges.gain_db),
-    )  # fmt: skip
+        uniform(*ranges.shift_ms),
+        uniform(*ranges.speed),
+        uniform(*ranges.warp),
+        equaliser,
+        t60_s,
+        snr_db,
+        uniform(0.0, 2.0),
+        sometimes(ranges.babble_share).float(),
+        uniform(*ranges.gain_db),
+    )
 
 
 def make_view(
@@ -201,7 +208,7 @@ def _noise_spectrum(
 
 
 def _impulse_response(t60_s: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(B, REVERB_SAMPLES): a direct path and an exponentially decaying noise tail; only the direct path when T60 is 0."""
+    """(B, REVERB_SAMPLES): a direct path and an exponentially decaying noise tail; no tail when T60 is 0."""
     time_s = torch.arange(REVERB_SAMPLES, device=t60_s.device)[None] / SAMPLE_RATE_HZ
     noise = torch.randn(len(t60_s), REVERB_SAMPLES, generator=generator).to(t60_s.device)
     tail = noise * torch.exp(-6.9 * time_s / t60_s.clamp(min=1e-3)[:, None])

@@ -14,7 +14,7 @@ FRAME_SAMPLES = 320
 
 @dataclass(frozen=True)
 class Window:
-    """Samples [start, end) of a recording; its tokens count between keep_from_s and keep_to_s, seconds of the recording."""
+    """Samples [start, end) of a recording; its tokens count between keep_from_s and keep_to_s of the recording."""
 
     start: int
     end: int
@@ -51,7 +51,9 @@ def plan_windows(samples: int) -> list[Window]:
     starts = [*range(0, last, hop), last]
     ends = [min(start + size, samples) for start in starts]
     # cuts lie on the frame grid too, so that a code path is cut between two frames
-    cuts = [(s + e) // 2 // FRAME_SAMPLES * FRAME_SAMPLES / SAMPLE_RATE_HZ for s, e in zip(starts[1:], ends, strict=False)]
+    cuts = [
+        (s + e) // 2 // FRAME_SAMPLES * FRAME_SAMPLES / SAMPLE_RATE_HZ for s, e in zip(starts[1:], ends, strict=False)
+    ]
     edges = [0.0, *cuts, samples / SAMPLE_RATE_HZ]
     return [Window(*w) for w in zip(starts, ends, edges[:-1], edges[1:], strict=True)]
 

@@ -49,7 +49,7 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
 class EncoderBlock(nn.Module):
     """Pre-norm self-attention, depthwise convolution and feed-forward."""
 
-    def __init__(self, size: int, heads: int, dropout: float):
+    def __init__(self, size: int, heads: int, dropout: float = 0.0):
         super().__init__()
         self.norm_attention = nn.LayerNorm(size)
         self.attention = Attention(size, heads)
@@ -71,12 +71,12 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """Conv stem (stride 2), Transformer blocks, and a projection to unit-norm latents."""
 
-    def __init__(self, mel_bands: int, size: int, heads: int, blocks: int, latent: int, dropout: float):
+    def __init__(self, mel_bands: int, size: int, heads: int, blocks: int, latent: int):
         super().__init__()
         self.head_size = size // heads
         self.stem_in = nn.Conv1d(mel_bands, size, 5, stride=2, padding=2)
         self.stem_out = nn.Conv1d(size, size, 3, padding=1)
-        self.blocks = nn.ModuleList([EncoderBlock(size, heads, dropout) for _ in range(blocks)])
+        self.blocks = nn.ModuleList([EncoderBlock(size, heads) for _ in range(blocks)])
         self.norm = nn.LayerNorm(size)
         self.project = nn.Linear(size, latent)
         self.span_mask = nn.Parameter(torch.randn(size) * 0.02)

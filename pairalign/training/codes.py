@@ -6,7 +6,7 @@ import torch
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.quantizer import fit_switch_penalty, spherical_kmeans
 from pairalign.training.data import augmentation_batch
-from pairalign.training.stages import Run
+from pairalign.training.run import Run
 from pairalign.views import MILD, STRONG, make_view
 
 FIT_BATCHES = 24
@@ -40,7 +40,9 @@ def fit_codebook(run: Run) -> float:
     for network in (run.model, run.teacher):
         network.codebook.codes.copy_(codes)
     penalties = [
-        fit_switch_penalty(run.teacher.codebook.log_scores(h.latents), h.lengths, run.config.wanted_rate_hz, FRAME_RATE_HZ)
+        fit_switch_penalty(
+            run.teacher.codebook.log_scores(h.latents), h.lengths, run.config.wanted_rate_hz, FRAME_RATE_HZ
+        )
         for h in encoded
     ]
     penalty = float(np.mean(penalties))

@@ -1,6 +1,7 @@
 """Training state on disk: everything a killed run needs to go on to the same weights.
 
-One safetensors file, written atomically; nothing is pickled. Random numbers need no saving: they follow from (seed, step).
+One safetensors file, written atomically; nothing is pickled. Random numbers need no saving: they follow from (seed,
+step).
 """
 
 import json
@@ -32,9 +33,13 @@ class Progress:
 
 
 def save_state(
-    folder: Path, model: PairAlignModel, teacher: PairAlignModel, optimizer: torch.optim.Optimizer, progress: Progress,
+    folder: Path,
+    model: PairAlignModel,
+    teacher: PairAlignModel,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
     config: dict,
-) -> None:  # fmt: skip
+) -> None:
     """Write the state of a run between two steps."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"teacher.{k}": v for k, v in teacher.state_dict().items()}

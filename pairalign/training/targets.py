@@ -52,7 +52,9 @@ def teacher_targets(
     """Strings the EMA teacher decodes, placed on the time axis."""
     decoded = decode(teacher.decoder, condition, *length_limits(features, options), options)
     starts = token_starts(teacher, encoded, decoded.tokens, decoded.lengths, decoded.attention)
-    rows = zip(decoded.tokens.tolist(), decoded.lengths.tolist(), starts.tolist(), encoded.lengths.tolist(), strict=True)
+    rows = zip(
+        decoded.tokens.tolist(), decoded.lengths.tolist(), starts.tolist(), encoded.lengths.tolist(), strict=True
+    )
     return [Target(ids[:n], first[:n], frames) for ids, n, first, frames in rows]
 
 

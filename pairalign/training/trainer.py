@@ -5,58 +5,30 @@ best.safetensors with their sidecars (checkpoints any PairAlign program loads).
 """
 
 import argparse
-import copy
-import math
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from pairalign.checkpoint import read_checkpoint, save_checkpoint
-from pairalign.features import FeatureOptions
-from pairalign.model import ModelConfig, PairAlignModel
+from pairalign.checkpoint import save_checkpoint
 from pairalign.device import pick_device
+from pairalign.features import FeatureOptions
 from pairalign.model.network import PRESETS
 from pairalign.training import distributed
-from pairalign.training.config import TrainConfig, parse_overrides
-from pairalign.training.data import (
-    AudioBank,
-    DataError,
-    Segments,
-    build_word_index,
-    evaluation_segments,
-    load_bank,
-    of_split,
-    read_manifest,
-    words_for,
-)
-from pairalign.training.monitor import Log, alarms, validate
 from pairalign.training.codes import fit_codebook
-from pairalign.training.stages import Run, step_loss
+from pairalign.training.config import TrainConfig, parse_overrides
+from pairalign.training.data import Segments
+from pairalign.training.job import Job, data_card, prepare
+from pairalign.training.monitor import Log, alarms, validate
+from pairalign.training.optimization import learning_rate, make_optimizer, update_teacher
+from pairalign.training.run import Run
+from pairalign.training.stages import step_loss
 from pairalign.training.state import STATE_FILE, Progress, ResumeError, load_state, restore_optimizer, save_state
 
 LOG_EVERY = 10
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to run: data, folder, configuration, and when to stop."""
-
-    manifest: Path
-    out: Path
-    config: TrainConfig
-    words: Path | None = None
-    init: str | None = None
-    resume: bool = False
-    max_minutes: float | None = None
-    device: str = "cpu"
-    cache: Path | None = None
-    name: str = "latest"
 
 
 def train(job: Job) -> dict:
@@ -77,7 +49,7 @@ def _train(job: Job, rank: int, world: int) -> dict:
     config = job.config
     if not job.resume and (job.out / STATE_FILE).exists():
         raise ResumeError(f"{job.out} already holds a run; add --resume to go on with it, or choose another --out.")
-    run, held_out = _prepare(job, rank, world)
+    run, held_out = prepare(job, rank, world)
     progress = Progress()
     parts = None
     if job.resume:
@@ -86,11 +58,11 @@ def _train(job: Job, rank: int, world: int) -> dict:
         run.teacher.load_state_dict(parts["teacher"])
     job.out.mkdir(parents=True, exist_ok=True)
     log = Log(job.out / "log.jsonl", progress.step) if rank == 0 else None
-    optimizer = _optimizer(run, config.stage_at(progress.step)[0])
+    optimizer = make_optimizer(run, config.stage_at(progress.step)[0])
     if parts is not None:
         restore_optimizer(optimizer, parts["optimizer"])
     if log and not job.resume:
-        log.write(step=0, event="start", config=config.to_dict(), data=_data_card(job, run.bank, run.items), world=world)
+        log.write(step=0, event="start", config=config.to_dict(), data=data_card(job, run.bank, run.items), world=world)
     loop = Loop(job, run, held_out, optimizer, progress, log)
     with _Stopper() as stopper:
         loop.go(stopper)
@@ -105,8 +77,14 @@ class Loop:
     """Steps, validation and saving of one process."""
 
     def __init__(
-        self, job: Job, run: Run, held_out: Segments, optimizer: torch.optim.Optimizer, progress: Progress, log: Log | None
-    ):  # fmt: skip
+        self,
+        job: Job,
+        run: Run,
+        held_out: Segments,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
+        log: Log | None,
+    ):
         self.job, self.run, self.held_out = job, run, held_out
         self.optimizer, self.progress, self.log = optimizer, progress, log
         self.started = time.monotonic() - progress.elapsed_s
@@ -116,7 +94,9 @@ class Loop:
 
     def go(self, stopper: "_Stopper") -> None:
         config, progress = self.job.config, self.progress
-        bar = tqdm(total=config.total_steps, initial=progress.step, file=sys.stderr, disable=self.log is None, unit="step")
+        bar = tqdm(
+            total=config.total_steps, initial=progress.step, file=sys.stderr, disable=self.log is None, unit="step"
+        )
         while progress.step < config.total_steps:
             stage, within, length = config.stage_at(progress.step)
             stats = self.step()
@@ -146,7 +126,7 @@ class Loop:
         """One optimizer step and the teacher's update."""
         run, config = self.run, self.job.config
         stage, within, length = config.stage_at(self.progress.step)
-        rate = _learning_rate(config, stage, within, length)
+        rate = learning_rate(config, stage, within, length)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         run.model.train()
@@ -160,7 +140,7 @@ class Loop:
         if not torch.isfinite(norm):
             raise DivergedError(f"The loss is no longer finite at step {self.progress.step}; lower learning_rate.")
         self.optimizer.step()
-        _update_teacher(run, config.ema_decay, within)
+        update_teacher(run, config.ema_decay, within)
         return {"loss": float(loss.detach()), "grad_norm": float(norm), "learning_rate": rate, **stats}
 
     def next_stage(self, finished: int) -> None:
@@ -173,14 +153,16 @@ class Loop:
         if finished == 2:
             run.model.load_state_dict(run.teacher.state_dict())
         if finished < 3 and self.progress.step < config.total_steps:
-            self.optimizer = _optimizer(run, config.stage_at(self.progress.step)[0])
+            self.optimizer = make_optimizer(run, config.stage_at(self.progress.step)[0])
 
     def validate(self, stage: int) -> None:
         if self.log is None:
             return
         figures = validate(self.run.teacher, self.held_out, self.run.device, strings=stage > 1)
         self.metrics = {k: round(v, 5) for k, v in figures.items()}
-        self.write(event="validation", stage=stage, **self.metrics, alarms=alarms(figures, self.job.config.wanted_rate_hz))
+        self.write(
+            event="validation", stage=stage, **self.metrics, alarms=alarms(figures, self.job.config.wanted_rate_hz)
+        )
         summary = " ".join(f"{k}={v:.3f}" for k, v in self.metrics.items() if "separation" in k or "tokens" in k)
         tqdm.write(f"step {self.progress.step} (stage {stage}): {summary}", file=sys.stderr)
         if stage > 1 and figures["separation"] > self.progress.best_separation:
@@ -207,11 +189,16 @@ class Loop:
             "architecture": run.model.config.to_dict(),
             "features": FeatureOptions().to_dict(),
             "vocab_size": run.model.config.codes,
-            "data": _data_card(job, run.bank, run.items),
-            "recipe": {"config": job.config.to_dict(), "steps": self.progress.step, "init": job.init,
-                       "minutes": round(self.progress.elapsed_s / 60, 1), "device": run.device},
+            "data": data_card(job, run.bank, run.items),
+            "recipe": {
+                "config": job.config.to_dict(),
+                "steps": self.progress.step,
+                "init": job.init,
+                "minutes": round(self.progress.elapsed_s / 60, 1),
+                "device": run.device,
+            },
             "metrics": {"validation": self.metrics},
-        }  # fmt: skip
+        }
         save_checkpoint(path, run.teacher.state_dict(), sidecar)
         return path
 
@@ -247,103 +234,20 @@ class _Stopper:
             signal.signal(s, handler)
 
 
-def _prepare(job: Job, rank: int, world: int) -> tuple[Run, Segments]:
-    """Data, networks and word index of a run."""
-    config = job.config
-    utterances = read_manifest(job.manifest)
-    bank = load_bank(utterances, job.cache, _reporter("decoding") if rank == 0 else None)
-    readable = [i for i in of_split(utterances, "train") if bank.durations_s[i] >= config.min_s]
-    if len(readable) < 4:
-        raise DataError(f"Only {len(readable)} training recordings are {config.min_s} s or longer; at least 4 are needed.")
-    held_out = [i for i in of_split(utterances, "dev") if bank.durations_s[i] >= config.min_s] or readable
-    words = words_for(utterances, job.words)
-    index = build_word_index(words, bank, readable) if words else None
-    torch.manual_seed(config.seed)
-    model = PairAlignModel(_model_config(job)).to(job.device)
-    if job.init:
-        weights, _ = read_checkpoint(job.init)
-        model.load_state_dict(weights)
-    teacher = copy.deepcopy(model).requires_grad_(False)
-    run = Run(config, model, teacher, bank, readable, index, job.device, rank, world)
-    return run, evaluation_segments(bank, held_out, config.validation_segments, config.max_s, seed=0)
-
-
-def _model_config(job: Job) -> ModelConfig:
-    if job.init:
-        return ModelConfig.from_dict(read_checkpoint(job.init)[1]["architecture"])
-    preset = PRESETS[job.config.preset]()
-    return replace(preset, codes=job.config.codes) if job.config.codes else preset
-
-
-def _reporter(what: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if done % 500 == 0 or done == total:
-            print(f"{what}: {done}/{total} recordings", file=sys.stderr)
-
-    return report
-
-
-def _optimizer(run: Run, stage: int) -> torch.optim.AdamW:
-    """AdamW over what a stage trains: the encoder in I, adapter and decoder in II, those and perhaps the encoder in III."""
-    model = run.model
-    model.requires_grad_(False)
-    parts = [(model.encoder, 1.0)] if stage == 1 else [(model.adapter, 1.0), (model.decoder, 1.0)]
-    if stage == 3 and run.config.encoder_rate_scale > 0:
-        parts.append((model.encoder, run.config.encoder_rate_scale))
-    groups = []
-    for module, scale in parts:
-        module.requires_grad_(True)
-        groups.append({"params": list(module.parameters()), "scale": scale})
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), weight_decay=run.config.weight_decay)
-
-
-def _learning_rate(config: TrainConfig, stage: int, within: int, length: int) -> float:
-    """Linear warm-up, then a cosine to 3 % of the peak, per stage."""
-    peak = config.stage3_learning_rate if stage == 3 else config.learning_rate
-    warmup = min(config.warmup_steps, max(1, length // 5))
-    if within < warmup:
-        return peak * (within + 1) / warmup
-    progress = (within - warmup) / max(1, length - warmup)
-    return peak * (0.03 + 0.97 * (1 + math.cos(math.pi * progress)) / 2)
-
-
-@torch.no_grad()
-def _update_teacher(run: Run, decay: float, within: int) -> None:
-    """EMA of the weights; a short memory at first, so that the teacher is not held back by the random start."""
-    decay = min(decay, (1 + within) / (10 + within))
-    for slow, fast in zip(run.teacher.parameters(), run.model.parameters(), strict=True):
-        if fast.requires_grad:
-            slow.lerp_(fast.detach(), 1 - decay)
-
-
-def _data_card(job: Job, bank: AudioBank, items: list[int]) -> dict:
-    """What the checkpoint's model card says of its data."""
-    corpora: dict[str, float] = {}
-    for i in items:
-        corpus = bank.utterances[i].corpus or "unnamed"
-        corpora[corpus] = corpora.get(corpus, 0.0) + float(bank.durations_s[i]) / 3600
-    licences = job.manifest.parent / "LICENSES.md" if job.manifest.is_file() else job.manifest / "LICENSES.md"
-    return {
-        "recordings": len(items),
-        "hours": round(sum(corpora.values()), 3),
-        "hours_by_corpus": {k: round(v, 3) for k, v in sorted(corpora.items())},
-        "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
-        "skipped": len(bank.skipped),
-        "word_times_used": job.words is not None and job.config.realization_share > 0,
-        "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
-    }
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``python -m pairalign train``."""
     parser.add_argument("--manifest", required=True, type=Path, help="manifest CSV, or a folder of audio")
     parser.add_argument("--words", type=Path, help="CSV of word times: the same word by two speakers becomes a pair")
     parser.add_argument("--out", required=True, type=Path, help="run folder")
     parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
-    parser.add_argument("--init", metavar="CKPT", help="start from this checkpoint (stage I is then skipped by default)")
+    parser.add_argument(
+        "--init", metavar="CKPT", help="start from this checkpoint (stage I is then skipped by default)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--max-minutes", type=float, help="stop and save after this long")
-    parser.add_argument("--steps", metavar="I,II,III", help="optimizer steps of the three stages, for example 2500,3000,2000")
+    parser.add_argument(
+        "--steps", metavar="I,II,III", help="optimizer steps of the three stages, for example 2500,3000,2000"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any field of TrainConfig")
     parser.add_argument("--cache", type=Path, help="folder for decoded audio, so that a restart is instant")
@@ -366,7 +270,14 @@ def run_from_args(args: argparse.Namespace) -> dict:
     if args.max_minutes is not None and args.max_minutes <= 0:
         raise ValueError(f"--max-minutes {args.max_minutes}: use a positive number.")
     job = Job(
-        args.manifest, args.out, config, args.words, args.init, args.resume, args.max_minutes,
-        pick_device(args.device), args.cache,
-    )  # fmt: skip
+        args.manifest,
+        args.out,
+        config,
+        args.words,
+        args.init,
+        args.resume,
+        args.max_minutes,
+        pick_device(args.device),
+        args.cache,
+    )
     return train(job)
