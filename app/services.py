@@ -80,13 +80,16 @@ class TokenizeResult:
         return saving(len(self.strings["pairalign"]), len(self.strings["vq"]))
 
     def to_document(self) -> dict[str, Any]:
-        """The same JSON document ``python -m pairalign tokenize --json`` prints, for one file."""
+        """What ``python -m pairalign tokenize --json`` prints, for one file, with its name under "file".
+
+        Not under "path": Gradio's client takes every object with that key for a file and tries to download it.
+        """
         strings = {method: string.to_dict() for method, string in self.strings.items()}
         return {
             "checkpoint": self.model.name,
             "model_sha256": self.model.sha256,
             "device": self.model.device,
-            "files": [{"path": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}],
+            "files": [{"file": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}],
         }
 
 
@@ -190,7 +193,7 @@ class Services:
                         wave, method=method, progress=_portion(report, index, len(methods))
                     )
             seconds = time.perf_counter() - started
-            report(0.95)
+            report(1.0)
             return TokenizeResult(
                 file_name=Path(path).name,
                 duration_s=wave.size / SAMPLE_RATE_HZ,
@@ -230,5 +233,5 @@ class Services:
 
 
 def _portion(report: Progress, index: int, count: int) -> Progress:
-    """Progress of one method as its share of the whole run, between 5 and 95 %."""
+    """Progress of one method as its share of the whole run, between 5 and 95 % of it."""
     return lambda fraction: report(0.05 + 0.9 * (index + min(max(fraction, 0.0), 1.0)) / count)

@@ -167,7 +167,8 @@
 
   // Linked view: a chip under the pointer or focus shades its span in the figure, a token there marks its chip.
   const shade = (event) => {
-    const chip = event.target.closest?.(".pa-chip");
+    // a page that scrolls under a resting pointer must not hide the focused chip's span
+    const chip = event.target.closest?.(".pa-chip") ?? document.activeElement?.closest(".pa-chip");
     overlay("pa-band", ...(chip ? seconds(chip) : [null]));
     const figure = event.target.closest?.("#pa-plot .js-plotly-plot");
     if (figure?.on && !figure.paWired) wire(figure);

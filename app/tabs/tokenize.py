@@ -26,7 +26,7 @@ DOWNLOAD_JS = """(doc) => {
   if (!doc) return;
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([JSON.stringify(doc, null, 1)], {type: 'application/json'}));
-  link.download = doc.files[0].path.replace(/\\.[^.]*$/, '') + '.pairalign.json';
+  link.download = doc.files[0].file.replace(/\\.[^.]*$/, '') + '.pairalign.json';
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }"""

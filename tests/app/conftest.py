@@ -1,0 +1,92 @@
+"""What the app's tests share: recordings in several formats, services on a tiny model, a really launched app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from app import ui
+from app.services import Envelope, MelImage, ModelInfo, Services, TokenizeResult
+from pairalign.audio import read_audio
+from pairalign.strings import TokenString
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "app" / "examples"
+
+
+@pytest.fixture(scope="session")
+def speech() -> np.ndarray:
+    """Three seconds of synthetic speech, float32 at 16 kHz."""
+    return read_audio(EXAMPLES / "harbour_a.ogg")
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory, speech: np.ndarray) -> dict[str, Path]:
+    """The same speech as WAV, MP3 and 48 kHz stereo FLAC, and a file that is no audio."""
+    folder = tmp_path_factory.mktemp("recordings")
+    paths = {name: folder / name for name in ("speech.wav", "speech.mp3", "stereo.flac", "bad.wav")}
+    soundfile.write(paths["speech.wav"], speech, 16_000)
+    soundfile.write(paths["speech.mp3"], speech, 16_000)
+    soundfile.write(paths["stereo.flac"], np.repeat(speech, 3)[:, None].repeat(2, axis=1), 48_000)
+    paths["bad.wav"].write_bytes(b"this is not a recording" * 40)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def services(tiny_checkpoint: Path) -> Services:
+    return Services(str(tiny_checkpoint), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def app_url(services: Services) -> Iterator[str]:
+    """Address of the app, launched as app.py does it but inside this process."""
+    page = ui.build(services)
+    _, url, _ = page.launch(
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui.launch_options(services)
+    )
+    yield url
+    page.close(verbose=False)
+
+
+@pytest.fixture
+def make_string() -> Callable[..., TokenString]:
+    def make(count: int, method: str = "pairalign", duration_s: float = 3.0, **changes: object) -> TokenString:
+        step_s = duration_s / max(count, 1)
+        values: dict = {
+            "ids": tuple(7 * i % 128 for i in range(count)),
+            "spans_s": tuple((i * step_s, (i + 1) * step_s) for i in range(count)),
+            "duration_s": duration_s,
+            "log_probs": tuple(-0.1 for _ in range(count)),
+            "stopped_by": "eos",
+            "method": method,
+            "model_sha256": "ab" * 32,
+            "vocab_size": 128,
+        }
+        return TokenString(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def make_result(make_string: Callable[..., TokenString]) -> Callable[..., TokenizeResult]:
+    def make(n_pairalign: int = 38, n_vq: int = 80, duration_s: float = 3.0, **changes: object) -> TokenizeResult:
+        bins = np.linspace(0.0, duration_s, 50)
+        values: dict = {
+            "file_name": "hello.wav",
+            "duration_s": duration_s,
+            "samples": np.zeros(int(duration_s * 16_000), np.int16),
+            "envelope": Envelope(bins, -np.ones(50), np.ones(50)),
+            "mel": MelImage(np.zeros((80, 300), np.uint8), duration_s / 300),
+            "strings": {
+                "pairalign": make_string(n_pairalign, "pairalign", duration_s),
+                "vq": make_string(n_vq, "vq", duration_s),
+            },
+            "seconds": 0.05,
+            "model": ModelInfo("tiny", "ab" * 32, "cpu", 250_000, 128),
+        }
+        return TokenizeResult(**(values | changes))
+
+    return make

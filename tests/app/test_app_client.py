@@ -1,0 +1,115 @@
+"""The launched app through its public API, and app.py's flags."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from app.tabs.tokenize import read_examples
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def client(app_url):
+    return Client(app_url, verbose=False)
+
+
+@pytest.mark.parametrize("name", ["speech.wav", "speech.mp3", "stereo.flac"])
+def test_tokenize_answers_with_the_document(client, recordings, services, name):
+    document = client.predict(handle_file(str(recordings[name])), api_name="/tokenize")
+    assert document["model_sha256"] == services.model_info().sha256
+    (file,) = document["files"]
+    assert file["file"] == name
+    assert file["duration_s"] == pytest.approx(3.1, abs=0.15)
+    for method in ("pairalign", "vq"):
+        string = file["strings"][method]
+        assert len(string["ids"]) == len(string["spans_s"]) == len(string["text"])
+
+
+def test_the_app_and_the_library_agree(client, recordings, services):
+    document = client.predict(handle_file(str(recordings["speech.wav"])), api_name="/tokenize")
+    direct = services.tokenizer().tokenize(recordings["speech.wav"])
+    assert tuple(document["files"][0]["strings"]["pairalign"]["ids"]) == direct.ids
+
+
+def test_bad_file_gives_one_readable_sentence(client, recordings):
+    with pytest.raises(AppError) as caught:
+        client.predict(handle_file(str(recordings["bad.wav"])), api_name="/tokenize")
+    assert "bad.wav" in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+def test_no_file_gives_one_readable_sentence(client):
+    with pytest.raises(AppError, match="record or upload"):
+        client.predict(None, api_name="/tokenize")
+
+
+def test_files_of_the_server_cannot_be_read_through_the_api(client, app_url):
+    secret = {"path": str(ROOT / "app.py"), "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(AppError):
+        client.predict(secret, api_name="/tokenize")
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(f"{app_url}gradio_api/file=/etc/hostname")
+
+
+def test_only_tokenize_is_public_and_it_is_documented(client):
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(named) == ["/tokenize"]
+    assert "PairAlign token string" in named["/tokenize"]["description"]
+
+
+def test_an_unexpected_failure_hides_its_traceback(client, recordings, services, monkeypatch):
+    monkeypatch.setattr(services, "tokenize", lambda *_, **__: 1 / 0)
+    with pytest.raises(AppError, match="server's log") as caught:
+        client.predict(handle_file(str(recordings["speech.wav"])), api_name="/tokenize")
+    assert "division" not in str(caught.value)
+
+
+def test_page_asks_no_other_host_for_anything(app_url):
+    page = urllib.request.urlopen(app_url).read().decode()
+    config = json.loads(re.search(r"window\.gradio_config = (\{.*?\});</script>", page).group(1))
+    assert config["analytics_enabled"] is False
+    theme = urllib.request.urlopen(f"{app_url}theme.css").read().decode()
+    assert "fonts.googleapis.com" not in page + theme
+
+
+def test_shipped_examples_are_complete():
+    entries = read_examples()
+    assert len(entries) >= 3
+    assert all(entry["name"] and entry["text"] and Path(entry["file"]).is_file() for entry in entries)
+
+
+def test_a_missing_or_damaged_list_of_examples_is_no_error(tmp_path):
+    assert read_examples(tmp_path) == []
+    (tmp_path / "examples.json").write_text("{")
+    assert read_examples(tmp_path) == []
+    (tmp_path / "examples.json").write_text('[{"name": "gone", "file": "gone.ogg"}]')
+    assert read_examples(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--port", "99999"], "99999"),
+        (["--port", "seven"], "seven"),
+        (["--nonsense"], "--nonsense"),
+        (["--checkpoint", "no-such-model"], "no-such-model"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_exit_code_2(flags, said):
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), *flags],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=dict(os.environ),
+    )
+    assert run.returncode == 2
+    assert said in run.stderr and len(run.stderr.strip().splitlines()) == 1
