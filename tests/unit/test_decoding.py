@@ -1,0 +1,113 @@
+import pytest
+import torch
+
+from pairalign.decoding import DecodingOptions, decode, length_limits
+from pairalign.features import log_mel
+from pairalign.model import PairAlignModel, tiny_config
+from tests.conftest import babble
+
+
+@pytest.fixture(scope="module")
+def setup():
+    torch.manual_seed(11)
+    model = PairAlignModel(tiny_config()).eval()
+    torch.nn.init.normal_(model.decoder.output.weight, std=0.6)  # opinions strong enough to differ between inputs
+    waves = [torch.from_numpy(babble(0.3 + 0.25 * k, seed=k)) for k in range(9)]
+    lengths = torch.tensor([len(w) for w in waves])
+    features = log_mel(torch.nn.utils.rnn.pad_sequence(waves, batch_first=True), lengths)
+    with torch.no_grad():
+        condition = model.condition(model.encode(features))
+    return model, features, condition
+
+
+def strings(decoded) -> list[list[int]]:
+    return [ids[:n] for ids, n in zip(decoded.tokens.tolist(), decoded.lengths.tolist(), strict=True)]
+
+
+def mean_log_probs(decoded) -> torch.Tensor:
+    return decoded.log_probs.sum(1) / (decoded.lengths + 1)
+
+
+def test_strings_keep_the_limits_and_never_repeat_at_once(setup):
+    model, features, condition = setup
+    fewest, most = length_limits(features, DecodingOptions())
+    decoded = decode(model.decoder, condition, fewest, most)
+    for ids, low, high in zip(strings(decoded), fewest.tolist(), most.tolist(), strict=True):
+        assert low <= len(ids) <= high
+        assert all(0 <= i < model.config.codes for i in ids)
+        assert all(a != b for a, b in zip(ids, ids[1:], strict=False))
+
+
+def test_one_at_a_time_gives_the_strings_of_the_batch(setup):
+    model, features, condition = setup
+    fewest, most = length_limits(features, DecodingOptions())
+    for beam in (1, 3):
+        options = DecodingOptions(beam=beam)
+        together = decode(model.decoder, condition, fewest, most, options)
+        for k, ids in enumerate(strings(together)):
+            row = torch.tensor([k])
+            alone = decode(model.decoder, condition.rows(row), fewest[row], most[row], options)
+            assert strings(alone)[0] == ids
+            assert bool(alone.chose_eos[0]) == bool(together.chose_eos[k])
+
+
+def test_the_limit_stops_a_decoder_that_never_ends(setup):
+    model, _, condition = setup
+    decoder = PairAlignModel(tiny_config()).eval().decoder
+    decoder.load_state_dict(model.decoder.state_dict())
+    decoder.output.bias.data[decoder.eos_id] = -100.0
+    count = len(condition.lengths)
+    fewest, most = torch.ones(count, dtype=torch.long), torch.full((count,), 4)
+    decoded = decode(decoder, condition, fewest, most)
+    assert decoded.lengths.tolist() == [4] * count
+    assert not decoded.chose_eos.any()
+
+
+def test_no_eos_before_the_fewest_tokens(setup):
+    model, _, condition = setup
+    decoder = PairAlignModel(tiny_config()).eval().decoder
+    decoder.load_state_dict(model.decoder.state_dict())
+    decoder.output.bias.data[decoder.eos_id] = 100.0
+    count = len(condition.lengths)
+    fewest = torch.arange(count) % 3 + 1
+    decoded = decode(decoder, condition, fewest, torch.full((count,), 6))
+    assert decoded.lengths.tolist() == fewest.tolist()
+    assert decoded.chose_eos.all()
+
+
+def test_a_wider_beam_finds_likelier_strings(setup):
+    model, features, condition = setup
+    fewest, most = length_limits(features, DecodingOptions())
+    greedy = decode(model.decoder, condition, fewest, most)
+    wide = decode(model.decoder, condition, fewest, most, DecodingOptions(beam=8))
+    assert mean_log_probs(wide).mean() >= mean_log_probs(greedy).mean()
+    for ids in strings(wide):
+        assert all(a != b for a, b in zip(ids, ids[1:], strict=False))
+
+
+def test_reported_log_probs_are_those_of_teacher_forcing(setup):
+    model, features, condition = setup
+    decoder = model.decoder
+    for beam in (1, 4):
+        decoded = decode(decoder, condition, *length_limits(features, DecodingOptions()), DecodingOptions(beam=beam))
+        for k, ids in enumerate(strings(decoded)):
+            inputs = torch.tensor([[decoder.bos_id, *ids]])
+            with torch.no_grad():
+                logits, _ = decoder(inputs, condition.rows(torch.tensor([k])))
+            expected = logits[0].log_softmax(-1)[torch.arange(len(ids) + 1), torch.tensor([*ids, decoder.eos_id])]
+            torch.testing.assert_close(decoded.log_probs[k, : len(ids) + 1], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_silence_may_be_short(setup):
+    quiet = torch.from_numpy(babble(2.0))
+    loud = quiet.clone()
+    quiet[8000:] = 0
+    features = log_mel(torch.stack([loud, quiet]), torch.tensor([32000, 32000]))
+    fewest, most = length_limits(features, DecodingOptions())
+    assert fewest[1] < fewest[0] and most[1] < most[0]
+
+
+@pytest.mark.parametrize("bad", [{"beam": 0}, {"beam": 99}, {"max_rate_hz": 1.0}, {"max_rate_hz": 80.0}])
+def test_options_that_make_no_sense_are_refused(bad: dict):
+    with pytest.raises(ValueError, match="|".join(bad)):
+        DecodingOptions(**bad)

@@ -1,0 +1,101 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pairalign
+from pairalign.audio import write_audio
+from pairalign.tokenizer import METHODS
+from tests.conftest import babble
+
+
+def same(a: pairalign.TokenString, b: pairalign.TokenString) -> bool:
+    return a.ids == b.ids and np.allclose(a.spans_s, b.spans_s) and np.allclose(a.log_probs, b.log_probs, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_string_has_increasing_spans_inside_the_recording(tiny_tokenizer, method: str):
+    for duration_s in (0.1, 0.5, 3.0, 7.3):
+        s = tiny_tokenizer.tokenize(babble(duration_s, seed=4), method=method)
+        assert len(s) >= 1 and s.method == method
+        assert s.duration_s == pytest.approx(duration_s, abs=1e-3)
+        edges = [t for span in s.spans_s for t in span]
+        assert edges == sorted(edges)
+        assert 0 <= edges[0] and edges[-1] <= s.duration_s + 1e-9
+        assert len(s.log_probs) == len(s.ids) and max(s.log_probs) <= 1e-6
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_size_and_company_do_not_matter(tiny_tokenizer, method: str):
+    waves = [babble(d, seed=k) for k, d in enumerate([0.3, 3.0, 1.1, 8.2, 2.2, 0.7, 4.5, 1.9])] * 4
+    one = tiny_tokenizer.tokenize_batch(waves, method=method, batch_size=1)
+    many = tiny_tokenizer.tokenize_batch(waves, method=method, batch_size=64)
+    assert all(same(a, b) for a, b in zip(one, many, strict=True))
+    alone = [tiny_tokenizer.tokenize(w, method=method) for w in waves[:8]]
+    assert all(same(a, b) for a, b in zip(alone, many, strict=False))
+
+
+def test_a_file_and_its_samples_give_the_same_string(tiny_tokenizer, tmp_path: Path):
+    wave = np.round(babble(1.5) * 32767) / 32767
+    write_audio(tmp_path / "a.wav", wave)
+    from_file = tiny_tokenizer.tokenize(tmp_path / "a.wav")
+    assert from_file.ids == tiny_tokenizer.tokenize(pairalign.audio.read_audio(tmp_path / "a.wav")).ids
+
+
+def test_two_runs_are_identical(tiny_tokenizer):
+    wave = babble(5.0)
+    assert tiny_tokenizer.tokenize(wave) == tiny_tokenizer.tokenize(wave)
+
+
+def test_vq_is_denser_than_its_viterbi_form(tiny_tokenizer):
+    wave = babble(3.0)
+    assert len(tiny_tokenizer.tokenize(wave, "vq")) >= len(tiny_tokenizer.tokenize(wave, "viterbi"))
+
+
+def test_strings_of_one_model_align(tiny_tokenizer):
+    a, b = (tiny_tokenizer.tokenize(babble(1.5, seed=k)) for k in (1, 2))
+    assert pairalign.align(a, a).distance == 0
+    assert pairalign.align(a, b).distance == pairalign.align(b, a).distance
+
+
+def test_progress_ends_at_one(tiny_tokenizer):
+    seen: list[float] = []
+    tiny_tokenizer.tokenize_batch([babble(9.0)], batch_size=1, progress=seen.append)
+    assert seen == sorted(seen) and seen[-1] == 1.0 and len(seen) == 4
+
+
+def test_condition_gain_compares_with_the_next_recording(tiny_tokenizer):
+    waves = [babble(1.0, seed=k) for k in range(3)]
+    gains = tiny_tokenizer.condition_gain(waves, tiny_tokenizer.tokenize_batch(waves))
+    assert gains.shape == (3,) and np.isfinite(gains).all()
+    with pytest.raises(ValueError, match="two recordings"):
+        tiny_tokenizer.condition_gain(waves[:1], tiny_tokenizer.tokenize_batch(waves[:1]))
+
+
+def test_mistakes_are_told(tiny_tokenizer):
+    with pytest.raises(ValueError, match="method"):
+        tiny_tokenizer.tokenize(babble(1.0), method="morse")
+    with pytest.raises(ValueError, match="batch_size"):
+        tiny_tokenizer.tokenize_batch([babble(1.0)], batch_size=0)
+    with pytest.raises(pairalign.AudioError):
+        tiny_tokenizer.tokenize(np.full(16000, np.nan, dtype=np.float32))
+    with pytest.raises(ValueError, match="device"):
+        pairalign.load("base", device="abacus") if pairalign.available() else pairalign.load("x", device="abacus")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"features": {"hop_samples": 80}}, "features"),
+        ({"architecture": {"codes": 3}}, "architecture"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tiny_checkpoint: Path, tmp_path: Path, change: dict, message: str):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(tiny_checkpoint.with_suffix(suffix), tmp_path / f"odd{suffix}")
+    sidecar = json.loads((tmp_path / "odd.json").read_text())
+    (tmp_path / "odd.json").write_text(json.dumps({**sidecar, **change}))
+    with pytest.raises(pairalign.CheckpointError, match=message):
+        pairalign.load(tmp_path / "odd.safetensors", device="cpu")
