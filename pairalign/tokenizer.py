@@ -85,8 +85,12 @@ class Tokenizer:
         batch_size: int = 16,
         options: DecodingOptions = DecodingOptions(),  # noqa: B008 (frozen)
         progress: Callable[[float], None] | None = None,
+        warps: Sequence[float] | None = None,
     ) -> list[TokenString]:
-        """The token strings of many recordings, in order; `batch_size` windows are computed at a time."""
+        """The token strings of many recordings, in order; `batch_size` windows are computed at a time.
+
+        warps: vocal-tract factors of `views`, one per recording: that part of a view exists on the mel axis only.
+        """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
         if batch_size < 1:
@@ -99,7 +103,9 @@ class Tokenizer:
         pieces: list[_Told | None] = [None] * len(jobs)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            told = self._windows([waves[jobs[k][0]] for k in chosen], [jobs[k][1] for k in chosen], method, options)
+            parts = [waves[r][w.start : w.end] for r, w in (jobs[k] for k in chosen)]
+            warp = None if warps is None else torch.tensor([warps[jobs[k][0]] for k in chosen], dtype=torch.float32)
+            told = self._windows(parts, [jobs[k][1] for k in chosen], method, options, warp)
             for k, one in zip(chosen, told, strict=True):
                 pieces[k] = one
             if progress:
@@ -128,18 +134,24 @@ class Tokenizer:
             mean_log_p.append(float(logits[0].log_softmax(-1).gather(1, target[:, None]).mean()))
         return mean_log_p[0] - mean_log_p[1]
 
-    def _encode(self, waves: list[np.ndarray]) -> tuple[LogMel, Encoded]:
+    def _encode(self, waves: list[np.ndarray], warp: torch.Tensor | None = None) -> tuple[LogMel, Encoded]:
         lengths = torch.tensor([len(w) for w in waves])
         padded = torch.zeros(len(waves), int(lengths.max()))
         for row, wave in zip(padded, waves, strict=True):
             row[: len(wave)] = torch.from_numpy(np.ascontiguousarray(wave))
-        features = log_mel(padded.to(self.device), lengths.to(self.device))
+        moved = None if warp is None else warp.to(self.device)
+        features = log_mel(padded.to(self.device), lengths.to(self.device), moved)
         return features, self.model.encode(features)
 
     def _windows(
-        self, waves: list[np.ndarray], windows: list[Window], method: str, options: DecodingOptions
+        self,
+        waves: list[np.ndarray],
+        windows: list[Window],
+        method: str,
+        options: DecodingOptions,
+        warp: torch.Tensor | None,
     ) -> list["_Told"]:
-        features, encoded = self._encode([wave[w.start : w.end] for wave, w in zip(waves, windows, strict=True)])
+        features, encoded = self._encode(waves, warp)
         if method != "pairalign":
             return self._code_paths(encoded, method)
         condition = self.model.condition(encoded)

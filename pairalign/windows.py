@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pairalign.audio import SAMPLE_RATE_HZ
 
-WINDOW_S = 3.0  # the longest segment the model was trained on
+WINDOW_S = 3.0
+LONGEST_S = 3.4  # the longest view of a 3 s segment in training (speed 0.9): up to here one window does
 HOP_S = 2.0
 FRAME_SAMPLES = 320
 
@@ -45,7 +46,7 @@ def plan_windows(samples: int) -> list[Window]:
     Where two windows overlap, the earlier one counts up to the middle of the overlap and the later one from there.
     """
     size, hop = round(WINDOW_S * SAMPLE_RATE_HZ), round(HOP_S * SAMPLE_RATE_HZ)
-    if samples <= size:
+    if samples <= LONGEST_S * SAMPLE_RATE_HZ:
         return [Window(0, samples, 0.0, samples / SAMPLE_RATE_HZ)]
     last = -(-(samples - size) // FRAME_SAMPLES) * FRAME_SAMPLES
     starts = [*range(0, last, hop), last]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pairalign.evaluation import metrics, protocols
+from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.protocols import EvaluationError, Result, Strings, Trials
 from pairalign.evaluation.word_search import WordSearch, make_word_search, measure_word_search
 from pairalign.training.bank import AudioBank, load_bank
@@ -93,7 +94,7 @@ def evaluate(
         _add_word_search(results, task, tokenizer, bank, seed, progress)
     return {
         "data": _describe(tokenizer, bank, split, trials, task, seed),
-        "methods": {name: {m: _finite(e.value) for m, e in result.items()} for name, result in results.items()},
+        "methods": {name: {m: _value(e) for m, e in result.items()} for name, result in results.items()},
         "intervals": {
             name: {m: [_finite(e.low), _finite(e.high)] for m, e in result.items() if not math.isnan(e.low)}
             for name, result in results.items()
@@ -109,7 +110,7 @@ def format_table(report: Report) -> str:
         cells = []
         for name, values in methods.items():
             value, interval = values.get(metric), intervals[name].get(metric)
-            cell = "–" if value is None else _short(value)
+            cell = _short(value)
             cells.append(cell if interval is None else f"{cell} [{_short(interval[0])}, {_short(interval[1])}]")
         lines.append(f"| {metric} | " + " | ".join(cells) + " |")
     data = report["data"]
@@ -173,10 +174,16 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _short(value: float | None) -> str:
+def _value(estimate: Estimate) -> float | int | None:
+    """Plain JSON: a count stays a whole number, what could not be measured is null."""
+    counted = math.isnan(estimate.low) and float(estimate.value).is_integer()
+    return int(estimate.value) if counted else _finite(estimate.value)
+
+
+def _short(value: float | int | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.0f}" if value == int(value) and abs(value) >= 10 else f"{value:.3f}"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
 def _say_on_stderr(text: str) -> None:
