@@ -216,6 +216,7 @@ class TestReport:
         for values in found["methods"].values():
             assert set(names.split()) <= set(values)
         assert found["methods"]["pairalign"]["condition_gain"] == 1.5
+        assert isinstance(found["methods"]["vq"]["vocab_used"], int)
         assert found["data"]["segments"] == 12 and found["data"]["split"] == "dev"
         json.dumps(found, allow_nan=False)
 
