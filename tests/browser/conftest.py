@@ -19,7 +19,7 @@ from pairalign.audio import read_audio
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = "/usr/bin/chromium"
-STARTUP_S = 120
+STARTUP_S = 300  # a busy machine imports torch and Gradio slowly
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,7 +89,7 @@ def open_page(browser, app_url: str) -> Iterator[Callable]:
         context = browser.new_context(viewport={"width": width, "height": height}, permissions=["microphone"])
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "console",

@@ -36,7 +36,10 @@ class PitchTokenizer:
     def __init__(self) -> None:
         self.heard = 0
 
-    def tokenize_batch(self, waves: Sequence[np.ndarray], method: str = "pairalign") -> list[TokenString]:
+    def tokenize_batch(
+        self, waves: Sequence[np.ndarray], method: str = "pairalign", warps: Sequence[float] | None = None
+    ) -> list[TokenString]:
+        assert warps is None or len(warps) == len(waves)
         self.heard += len(waves)
         return [self._tokenize(wave, method) for wave in waves]
 
@@ -94,6 +97,7 @@ class TestTrials:
     def test_segments_last_three_seconds_and_views_differ(self, trials: protocols.Trials) -> None:
         assert (trials.durations_s == 3.0).all() and trials.full_speech.all()
         assert all(len(a) != len(b) for a, b in zip(trials.view_a, trials.view_b, strict=True))
+        assert all(0.88 <= warp <= 1.12 for warp in trials.warps_a) and trials.warps_a != trials.warps_b
         assert all(2.9 / 1.1 - 0.01 <= len(view) / SAMPLE_RATE_HZ <= 3 / 0.9 + 0.01 for view in trials.view_a)
 
     def test_the_shifted_window_starts_50_ms_later(self, trials: protocols.Trials) -> None:

@@ -74,7 +74,7 @@ def test_condition_gain_compares_with_the_next_recording(tiny_tokenizer):
         tiny_tokenizer.condition_gain(waves[:1], tiny_tokenizer.tokenize_batch(waves[:1]))
 
 
-def test_mistakes_are_told(tiny_tokenizer):
+def test_mistakes_are_told(tiny_tokenizer, tiny_checkpoint: Path):
     with pytest.raises(ValueError, match="method"):
         tiny_tokenizer.tokenize(babble(1.0), method="morse")
     with pytest.raises(ValueError, match="batch_size"):
@@ -82,7 +82,7 @@ def test_mistakes_are_told(tiny_tokenizer):
     with pytest.raises(pairalign.AudioError):
         tiny_tokenizer.tokenize(np.full(16000, np.nan, dtype=np.float32))
     with pytest.raises(ValueError, match="device"):
-        pairalign.load("base", device="abacus") if pairalign.available() else pairalign.load("x", device="abacus")
+        pairalign.load(tiny_checkpoint, device="abacus")
 
 
 @pytest.mark.parametrize(
