@@ -1,7 +1,7 @@
 """What is compared with what: fixed test segments, their distorted views, and the measures of one method on them.
 
-Every method hears exactly the same audio, so their numbers stand side by side. The views are the training views made on
-recordings of speakers that were not trained on; the vocal-tract warp, which exists on the mel axis only, is left out.
+Every method hears exactly the same views, so their numbers stand side by side. They are the training views; the
+vocal-tract warp of a view exists on the mel axis only and is handed over to the tokenizer as a number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
 from pairalign.training.bank import AudioBank
 from pairalign.training.data import evaluation_segments
-from pairalign.views import STRONG, ViewRanges, draw_parameters, make_view
+from pairalign.views import STRONG, ViewRanges, make_view
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
@@ -40,12 +40,15 @@ class EvaluationError(ValueError):
 class Trials:
     """Test segments. Lists hold one wave per segment; `shifted` has None where no window 50 ms later fits.
 
+    warps_a, warps_b: vocal-tract factors of the views, for the tokenizer.
     related (N, N): segments of the same recording or with the same transcript. full_speech (N,): 3 s of speech.
     """
 
     clean: list[np.ndarray]
     view_a: list[np.ndarray]
     view_b: list[np.ndarray]
+    warps_a: list[float]
+    warps_b: list[float]
     shifted: list[np.ndarray | None]
     utterances: list[int]
     related: np.ndarray
@@ -81,10 +84,14 @@ def make_trials(
         shifted.append(later if len(later) == len(wave) else None)
     ends_s = [start_s + len(wave) / SAMPLE_RATE_HZ for start_s, wave in zip(starts_s, clean, strict=True)]
     active = [bank.active_share(i, a, b) for i, a, b in zip(ids, starts_s, ends_s, strict=True)]
+    view_a, warps_a = _views(segments.wave, segments.lengths, ranges, seed * 2 + 1)
+    view_b, warps_b = _views(segments.wave, segments.lengths, ranges, seed * 2 + 2)
     return Trials(
         clean=clean,
-        view_a=_views(segments.wave, segments.lengths, ranges, seed * 2 + 1),
-        view_b=_views(segments.wave, segments.lengths, ranges, seed * 2 + 2),
+        view_a=view_a,
+        view_b=view_b,
+        warps_a=warps_a,
+        warps_b=warps_b,
         shifted=shifted,
         utterances=ids,
         related=_related(bank, ids),
@@ -97,16 +104,17 @@ def tokenize_trials(
 ) -> Strings:
     """Strings of every segment and view by one method."""
 
-    def write(waves: Sequence[np.ndarray], what: str) -> list[TokenString]:
+    def write(waves: Sequence[np.ndarray], what: str, warps: list[float] | None = None) -> list[TokenString]:
         progress(f"{method}: {what}")
-        return list(tokenizer.tokenize_batch(list(waves), method=method))
+        return list(tokenizer.tokenize_batch(list(waves), method=method, warps=warps))
 
     shifted: list[TokenString | None] = [None] * len(trials.clean)
     there = [k for k, wave in enumerate(trials.shifted) if wave is not None]
     if there:
         for k, string in zip(there, write([trials.shifted[k] for k in there], "shifted"), strict=True):
             shifted[k] = string
-    view_a, view_b = write(trials.view_a, "view a"), write(trials.view_b, "view b")
+    view_a = write(trials.view_a, "view a", trials.warps_a)
+    view_b = write(trials.view_b, "view b", trials.warps_b)
     return Strings(write(trials.clean, "clean"), view_a, view_b, shifted)
 
 
@@ -164,16 +172,19 @@ def plain(value: float) -> Estimate:
     return Estimate(float(value), math.nan, math.nan)
 
 
-def _views(wave: torch.Tensor, lengths: torch.Tensor, ranges: ViewRanges, seed: int) -> list[np.ndarray]:
+def _views(
+    wave: torch.Tensor, lengths: torch.Tensor, ranges: ViewRanges, seed: int
+) -> tuple[list[np.ndarray], list[float]]:
+    """A view of every segment: waves and vocal-tract factors."""
     generator = torch.Generator().manual_seed(seed)
-    views: list[np.ndarray] = []
+    waves: list[np.ndarray] = []
+    warps: list[float] = []
     for start in range(0, len(wave), VIEW_BATCH):
         part = slice(start, start + VIEW_BATCH)
-        drawn = draw_parameters(ranges, len(wave[part]), generator)
-        # Every method gets plain audio, and audio cannot carry a warp of the mel axis.
-        view = make_view(wave[part], lengths[part], replace(drawn, warp=torch.ones_like(drawn.warp)), generator)
-        views += _unpadded(view.wave, view.lengths)
-    return views
+        view = make_view(wave[part], lengths[part], ranges, generator)
+        waves += _unpadded(view.wave, view.lengths)
+        warps += view.warp.tolist()
+    return waves, warps
 
 
 def _unpadded(wave: torch.Tensor, lengths: torch.Tensor) -> list[np.ndarray]:

@@ -164,7 +164,6 @@ def _describe(
         "seed": seed,
         "views": {name: list(value) if isinstance(value, tuple) else value for name, value in vars(STRONG).items()},
     }
-    about["views"]["warp"] = [1.0, 1.0]
     if task is not None:
         about["word_search"] = {"recordings": len(task.items), "queries": len(task.queries)}
     return about
