@@ -91,6 +91,11 @@ def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Ten
         raise CheckpointError(f"{path.name} is not a valid safetensors file ({error}). Copy it again") from None
 
 
+def read_sidecar(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The description of a checkpoint, without reading its weights."""
+    return _read_sidecar(resolve_checkpoint(name_or_path).with_suffix(".json"))
+
+
 def _read_limited(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as file:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import torch
 
-from pairalign.checkpoint import read_checkpoint
+from pairalign.checkpoint import read_checkpoint, read_sidecar
 from pairalign.model import ModelConfig, PairAlignModel
 from pairalign.model.network import PRESETS
+from pairalign.training import distributed
 from pairalign.training.config import TrainConfig
 from pairalign.training.data import (
     AudioBank,
@@ -46,7 +47,11 @@ def prepare(job: Job, rank: int, world: int) -> tuple[Run, Segments]:
     """Data, networks and word index of a run."""
     config = job.config
     utterances = read_manifest(job.manifest)
+    if rank > 0:
+        distributed.wait()  # rank 0 decodes; the others then find its cache
     bank = load_bank(utterances, job.cache, _reporter("decoding") if rank == 0 else None)
+    if rank == 0:
+        distributed.wait()
     readable = [i for i in of_split(utterances, "train") if bank.durations_s[i] >= config.min_s]
     if len(readable) < 4:
         raise DataError(
@@ -67,7 +72,7 @@ def prepare(job: Job, rank: int, world: int) -> tuple[Run, Segments]:
 
 def _model_config(job: Job) -> ModelConfig:
     if job.init:
-        return ModelConfig.from_dict(read_checkpoint(job.init)[1]["architecture"])
+        return ModelConfig.from_dict(read_sidecar(job.init)["architecture"])
     preset = PRESETS[job.config.preset]()
     return replace(preset, codes=job.config.codes) if job.config.codes else preset
 
@@ -80,8 +85,14 @@ def _reporter(what: str) -> Callable[[int, int], None]:
     return report
 
 
+def earlier_recipe(job: Job) -> dict | None:
+    """The recipe of the checkpoint a run started from, so that a model card tells the whole story."""
+    return read_sidecar(job.init)["recipe"] if job.init else None
+
+
 def data_card(job: Job, bank: AudioBank, items: list[int]) -> dict:
     """What the checkpoint's model card says of its data."""
+    earlier = read_sidecar(job.init)["data"] if job.init else {}
     corpora: dict[str, float] = {}
     for i in items:
         corpus = bank.utterances[i].corpus or "unnamed"
@@ -93,6 +104,8 @@ def data_card(job: Job, bank: AudioBank, items: list[int]) -> dict:
         "hours_by_corpus": {k: round(v, 3) for k, v in sorted(corpora.items())},
         "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
         "skipped": len(bank.skipped),
-        "word_times_used": job.words is not None and job.config.realization_share > 0,
+        "word_times_used": bool(
+            (job.words is not None and job.config.realization_share > 0) or earlier.get("word_times_used")
+        ),
         "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
     }

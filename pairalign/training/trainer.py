@@ -21,7 +21,7 @@ from pairalign.training import distributed
 from pairalign.training.codes import fit_codebook
 from pairalign.training.config import TrainConfig, parse_overrides
 from pairalign.training.data import Segments
-from pairalign.training.job import Job, data_card, prepare
+from pairalign.training.job import Job, data_card, earlier_recipe, prepare
 from pairalign.training.monitor import Log, alarms, validate
 from pairalign.training.optimization import learning_rate, make_optimizer, update_teacher
 from pairalign.training.run import Run
@@ -193,7 +193,7 @@ class Loop:
             "recipe": {
                 "config": job.config.to_dict(),
                 "steps": self.progress.step,
-                "init": job.init,
+                "before": earlier_recipe(job),
                 "minutes": round(self.progress.elapsed_s / 60, 1),
                 "device": run.device,
             },

@@ -36,7 +36,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"utterance{k}.wav"
         write_audio(folder / name, babble(2.0, seed=k))
         rows.append({"path": name, "split": "dev" if k % 4 == 3 else "train", "speaker": f"speaker{k % 4}"})
-        words += [{"path": name, "start_s": 0.3 + 0.5 * j, "end_s": 0.7 + 0.5 * j, "word": f"word{j}"} for j in range(3)]
+        words += [
+            {"path": name, "start_s": 0.3 + 0.5 * j, "end_s": 0.7 + 0.5 * j, "word": f"word{j}"} for j in range(3)
+        ]
     for name, table in (("manifest.csv", rows), ("words.csv", words)):
         with (folder / name).open("w", newline="") as file:
             writer = csv.DictWriter(file, table[0].keys())
@@ -161,7 +163,9 @@ def test_every_mechanism_can_be_switched(corpus: Path, tmp_path: Path, change: d
 
 def test_fine_tuning_starts_from_the_checkpoint(corpus: Path, tmp_path: Path):
     first = train(job(corpus, tmp_path / "first", stage1_steps=2, stage2_steps=1, stage3_steps=0))
-    second = train(job(corpus, tmp_path / "second", stage1_steps=0, stage2_steps=0, stage3_steps=1, init=first["checkpoint"]))
+    second = train(
+        job(corpus, tmp_path / "second", stage1_steps=0, stage2_steps=0, stage3_steps=1, init=first["checkpoint"])
+    )
     a, b = (load_file(r["checkpoint"]) for r in (first, second))
     assert torch.equal(a["codebook.codes"], b["codebook.codes"])
     assert torch.equal(a["encoder.project.weight"], b["encoder.project.weight"])  # frozen by default in stage III

@@ -79,7 +79,11 @@ def test_guide_and_onset_losses_reward_the_right_place():
     assert guide_loss(right, starts, ends, known) < 1e-3 < 1 < guide_loss(right.flip(1), starts, ends, known)
     logits = torch.full((1, 10), -8.0)
     logits[0, [0, 5]] = 8.0
-    assert onset_loss(logits, starts, known, torch.tensor([10])) < 0.02 < onset_loss(-logits, starts, known, torch.tensor([10]))
+    assert (
+        onset_loss(logits, starts, known, torch.tensor([10]))
+        < 0.02
+        < onset_loss(-logits, starts, known, torch.tensor([10]))
+    )
 
 
 def test_info_nce_with_and_without_negatives():
