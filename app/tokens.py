@@ -27,14 +27,15 @@ def chips_html(string: TokenString, label: str) -> str:
         f'<section class="pa-lane" data-method="{escape(string.method)}" data-text="{escape(string.text)}"'
         f' data-ids="{" ".join(map(str, string.ids))}">'
         f"{_lane_head(string, label)}"
-        f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens">{chips}</div>{more}</section>'
+        f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens"'
+        f' style="--chip:{_chip_px(string)}px">{chips}</div>{more}</section>'
     )
 
 
 def _chip(string: TokenString, index: int) -> str:
     token_id, (start, end) = string.ids[index], string.spans_s[index]
     said = f"token {index + 1}, id {token_id}, {start:.2f}–{end:.2f} s"
-    title = said + _percent(string, index)
+    title = said + _probability(string, index)
     return (
         f'<button type="button" class="pa-chip" style="--h:{hue(token_id):.0f}" data-start="{start:.4f}"'
         f' data-end="{end:.4f}" data-id="{token_id}" tabindex="{0 if index == 0 else -1}"'
@@ -43,7 +44,12 @@ def _chip(string: TokenString, index: int) -> str:
     )
 
 
-def _percent(string: TokenString, index: int) -> str:
+def _chip_px(string: TokenString) -> int:
+    """Wide enough for the times of the last token, so that they never wrap."""
+    return 22 + 12 * len(f"{string.duration_s:.2f}")
+
+
+def _probability(string: TokenString, index: int) -> str:
     if index >= len(string.log_probs):
         return ""
     return f", probability {math.exp(string.log_probs[index]):.2f}"
@@ -91,10 +97,10 @@ def _card(name: str, value: str, note: str, extra: str = "") -> str:
 
 def _saving_card(saving: float | None, fewer: int) -> str:
     if saving is None:
-        return _card("Saving against VQ", "–", "no VQ tokens to compare with", " pa-accent")
+        return _card("Saving against VQ", "–", "no VQ tokens to compare with")
     value = f"{100 * saving:.0f} %".replace("-", "−")
     note = f"{fewer:,} tokens fewer" if fewer >= 0 else f"{-fewer:,} tokens more"
-    return _card("Saving against VQ", value, note, " pa-accent")
+    return _card("Saving against VQ", value, note, " pa-accent" if fewer > 0 else "")
 
 
 def table_html(result: TokenizeResult) -> str:
@@ -159,6 +165,8 @@ def _value_html(value: Any, depth: int = 0) -> str:
             for key, item in value.items()
         )
         return f"<dl>{pairs}</dl>"
+    if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
+        return escape(", ".join(str(item) for item in value)[:2_000])
     if depth < 4 and isinstance(value, list | tuple):
         return "<ul>" + "".join(f"<li>{_value_html(item, depth + 1)}</li>" for item in value[:50]) + "</ul>"
     return escape(f"{value:.4g}" if isinstance(value, float) else str(value)[:2_000])
