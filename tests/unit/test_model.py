@@ -21,7 +21,9 @@ def features(*seconds: float):
     return log_mel(torch.nn.utils.rnn.pad_sequence(waves, batch_first=True), lengths)
 
 
-@pytest.mark.parametrize(("config", "low", "high"), [(tiny_config, 0, 0.3e6), (small_config, 2e6, 5e6), (base_config, 10e6, 25e6)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("config", "low", "high"), [(tiny_config, 0, 0.3e6), (small_config, 2e6, 5e6), (base_config, 10e6, 25e6)]
+)
 def test_presets_have_their_size(config, low: float, high: float):
     assert low < PairAlignModel(config()).parameter_count() < high
 
