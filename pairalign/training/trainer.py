@@ -5,6 +5,7 @@ best.safetensors with their sidecars (checkpoints any PairAlign program loads).
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -280,4 +281,7 @@ def run_from_args(args: argparse.Namespace) -> dict:
         pick_device(args.device),
         args.cache,
     )
-    return train(job)
+    result = train(job)
+    if int(os.environ.get("RANK", "0")) > 0:
+        raise SystemExit(0)  # under torchrun the first process speaks for all
+    return result

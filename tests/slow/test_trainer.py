@@ -130,6 +130,7 @@ def test_two_processes_train_together(corpus: Path, tmp_path: Path):
     launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29571"]
     done = run([*launcher, *command(corpus, out, "--steps", "2,2,2")])
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 6  # one process speaks for both
     events = log_of(out)
     assert events[0]["world"] == 2
     assert [e["step"] for e in events if e["event"] == "end"] == [6]
