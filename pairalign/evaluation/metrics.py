@@ -207,9 +207,7 @@ def archive_token_reduction(strings: Sequence[Ids], reference: Sequence[Ids], se
 # are not there for that query. Equal distances share their average rank. Queries without a relevant document give NaN.
 
 
-def recall_at(
-    k: int, distances: np.ndarray, relevant: np.ndarray, candidates: np.ndarray | None = None
-) -> np.ndarray:
+def recall_at(k: int, distances: np.ndarray, relevant: np.ndarray, candidates: np.ndarray | None = None) -> np.ndarray:
     """1 where a relevant document is among the first k, (Q,)."""
     best = np.array([ranks.min(initial=np.inf) for ranks, _ in _ranks(distances, relevant, candidates)])
     return np.where(np.isfinite(best), (best <= k).astype(float), np.nan)

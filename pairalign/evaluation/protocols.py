@@ -69,9 +69,7 @@ class Strings:
     shifted: list[TokenString | None]
 
 
-def make_trials(
-    bank: AudioBank, items: Sequence[int], n: int, seed: int = 0, ranges: ViewRanges = STRONG
-) -> Trials:
+def make_trials(bank: AudioBank, items: Sequence[int], n: int, seed: int = 0, ranges: ViewRanges = STRONG) -> Trials:
     """Up to `n` segments of 3 s from different recordings, always the same for a seed, with two views of each."""
     segments = evaluation_segments(bank, items, n, WINDOW_S, seed, margin_s=2 * SHIFT_S)
     ids, starts_s = segments.utterance_ids.tolist(), segments.start_s.tolist()

@@ -49,6 +49,8 @@ class TrainConfig:
     onset_weight: float = 0.3
     # stage III
     teacher_targets: bool = True
+    bridge_floor: float = 0.25  # share of bridge targets that stays: pure self-training lets strings shrink
+    length_guard: float = 1.33  # a teacher string this much longer or shorter than the bridge's is not believed; 0: off
     cross_paired: bool = True
     contrast_weight: float = 0.3
     column_contrast: bool = True
@@ -75,6 +77,10 @@ class TrainConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; a contrast needs 2 or more.")
         if not 0.3 <= self.min_s <= self.max_s <= 10:
             raise ValueError(f"min_s {self.min_s} and max_s {self.max_s} must satisfy 0.3 <= min_s <= max_s <= 10.")
+        if not 0 <= self.bridge_floor <= 1:
+            raise ValueError(f"bridge_floor is {self.bridge_floor}; use 0 to 1.")
+        if self.length_guard and self.length_guard < 1:
+            raise ValueError(f"length_guard is {self.length_guard}; use 0 (off), or a ratio of 1 or more.")
         if not 2 <= self.wanted_rate_hz <= 22:
             raise ValueError(f"wanted_rate_hz is {self.wanted_rate_hz}; use 2 to 22 tokens per second.")
 

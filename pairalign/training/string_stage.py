@@ -119,7 +119,7 @@ def _adaptive_targets(
     lengths: torch.Tensor,
     stats: dict[str, float],
 ) -> list[Target]:
-    """Teacher strings under length control; the bridge's with probability rho (quarter cosine over the first 30 %)."""
+    """Teacher strings under length control; the bridge's with probability rho (quarter cosine, then a floor)."""
     with torch.no_grad():
         # one step at a time is faster in float32 than in bf16 on a CPU, and is how the tokenizer decodes
         decoded = teacher_targets(
@@ -127,12 +127,20 @@ def _adaptive_targets(
         )
         with run.autocast():
             decoded, dropped = _controlled(run, step, progress, decoded, source, wave, lengths)
-    rho = math.cos(min(1.0, progress / 0.3) * math.pi / 2)
+    rho = max(run.config.bridge_floor, math.cos(min(1.0, progress / 0.3) * math.pi / 2))
     use_bridge = torch.rand(len(bridge), generator=run.generator(step, 80)) < rho
+    drifted = torch.tensor([_drifted(t, b, run.config.length_guard) for t, b in zip(decoded, bridge, strict=True)])
+    stats["drifted_share"] = float(drifted.float().mean())
     stats["rho"] = rho
     stats["dropped_share"] = dropped / max(1, sum(len(t.ids) for t in decoded) + dropped)
     stats["teacher_rate_hz"] = sum(len(t.ids) for t in decoded) * FRAME_RATE_HZ / float(source.encoded.lengths.sum())
-    return [b if use else t for b, t, use in zip(bridge, decoded, use_bridge.tolist(), strict=True)]
+    return [b if use else t for b, t, use in zip(bridge, decoded, (use_bridge | drifted).tolist(), strict=True)]
+
+
+def _drifted(told: Target, bridge: Target, guard: float) -> bool:
+    """Whether a teacher string has left the length the audio's own codes have: EOS drift feeds on itself."""
+    ratio = len(told.ids) / len(bridge.ids)
+    return guard > 0 and not 1 / guard <= ratio <= guard
 
 
 def _float(condition: Condition) -> Condition:
