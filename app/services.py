@@ -229,7 +229,8 @@ class Services:
         try:
             yield report_to
         finally:
-            self._stops.pop(run_id, None)
+            if self._stops.get(run_id) is event:  # a newer run of the same session keeps its own
+                del self._stops[run_id]
 
 
 def _portion(report: Progress, index: int, count: int) -> Progress:

@@ -71,7 +71,7 @@ def decode(
     """Write one string per condition.
 
     Args: condition of B recordings; fewest, most (B,): no EOS before `fewest` tokens, EOS forced at `most`.
-    A token never repeats the one before it. Equal scores go to the smaller id.
+    A token never repeats the one before it.
     """
     if options.beam > 1:
         return _beam_search(decoder, condition, fewest, most, options.beam)

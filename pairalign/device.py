@@ -9,4 +9,7 @@ def pick_device(wanted: str = "auto") -> str:
         raise ValueError(f"device is {wanted!r}; use auto, cpu or cuda.")
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is cuda, but PyTorch finds no CUDA GPU here; use auto or cpu.")
-    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    torch.backends.cudnn.allow_tf32 = False  # rounded convolutions would give other codes than the CPU
+    return "cuda"

@@ -91,8 +91,8 @@ def log_mel(wave: torch.Tensor, lengths: torch.Tensor, warp: torch.Tensor | None
         wave: (B, T) float32 at 16 kHz; lengths: (B,) samples.
         warp: (B,) vocal-tract-length factors (1 = as recorded): band f is read at ``f * warp`` of the mel axis.
     """
-    wave = wave.float()
-    energies, frames = raw_log_mel(wave, lengths)
+    with torch.autocast(wave.device.type, enabled=False):  # bf16 is too coarse for energies
+        energies, frames = raw_log_mel(wave.float(), lengths)
     valid = length_mask(frames, energies.shape[2])
     if warp is not None:
         energies = _warp_bands(energies, warp)

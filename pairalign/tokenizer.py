@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
-from pairalign.checkpoint import CheckpointError, read_checkpoint
 from pairalign.decoding import DecodingOptions, decode, length_limits
 from pairalign.device import pick_device
-from pairalign.features import FeatureOptions, LogMel, log_mel
-from pairalign.model import ModelConfig, PairAlignModel
+from pairalign.features import LogMel, log_mel
+from pairalign.model import PairAlignModel
 from pairalign.model.encoder import FRAME_RATE_HZ
+from pairalign.model.loading import load_model
 from pairalign.model.network import Encoded
 from pairalign.model.quantizer import runs_of
 from pairalign.placement import token_starts
@@ -32,20 +32,9 @@ def load(name_or_path: str | Path = "base", device: str = "auto") -> "Tokenizer"
 
     Raises: CheckpointError when it is missing, damaged, or made for other features or another architecture.
     """
-    weights, sidecar = read_checkpoint(name_or_path)
-    if sidecar["features"] != FeatureOptions().to_dict():
-        raise CheckpointError(
-            f"{name_or_path} was trained on other features than this version computes; train it again."
-        )
-    try:
-        model = PairAlignModel(ModelConfig.from_dict(sidecar["architecture"]))
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError, ValueError) as error:
-        message = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"{name_or_path}: the weights do not fit the architecture described beside them. {message}"
-        ) from None
-    return Tokenizer(model.to(pick_device(device)).eval(), sidecar)
+    target = pick_device(device)
+    model, sidecar = load_model(name_or_path)
+    return Tokenizer(model.to(target).eval(), sidecar)
 
 
 class Tokenizer:
@@ -112,15 +101,19 @@ class Tokenizer:
                 progress(min(1.0, (start + len(chosen)) / len(order)))
         return self._assemble(waves, plans, pieces, method)
 
-    def condition_gain(self, audio: Sequence[np.ndarray], strings: Sequence[TokenString]) -> np.ndarray:
+    def condition_gain(
+        self, audio: Sequence[np.ndarray], strings: Sequence[TokenString], unrelated: Sequence[int] | None = None
+    ) -> np.ndarray:
         """G = lbar(y | own audio) - lbar(y | unrelated audio), nat per token (method: anti-bypass).
 
-        Args: audio: at least two recordings (T,) of at most 3 s; the unrelated one is the next in the list.
+        Args:
+            audio: at least two recordings (T,) of at most 3 s, and their strings.
+            unrelated: for each, the index of a recording that says something else; by default the next in the list.
         """
         if len(audio) < 2:
             raise ValueError("condition_gain compares with unrelated audio: give two recordings or more.")
-        gains = [self._gain_pair(audio[i], audio[(i + 1) % len(audio)], s) for i, s in enumerate(strings)]
-        return np.array(gains)
+        other = unrelated if unrelated is not None else [(i + 1) % len(audio) for i in range(len(audio))]
+        return np.array([self._gain_pair(audio[i], audio[other[i]], s) for i, s in enumerate(strings)])
 
     @torch.inference_mode()
     def _gain_pair(self, own: np.ndarray, unrelated: np.ndarray, string: TokenString) -> float:

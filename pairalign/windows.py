@@ -78,11 +78,11 @@ def stitch(windows: list[Window], pieces: list[Piece]) -> Piece:
                 seam = False
                 before_s, before_e = spans[-1]
                 if ids[-1] == token:
-                    spans[-1] = (before_s, max(end_s, before_e))
+                    spans[-1] = (before_s, end_s)
                     continue
-                meet_s = max((before_e + start_s) / 2, before_s)
+                meet_s = min(max((before_e + start_s) / 2, before_s), end_s)
                 spans[-1], start_s = (before_s, meet_s), meet_s
             ids.append(token)
-            spans.append((start_s, max(end_s, start_s)))
+            spans.append((start_s, end_s))
             log_probs.append(log_prob)
     return Piece(ids, spans, log_probs)

@@ -42,7 +42,7 @@ def model_card(sidecar: dict) -> str:
     data, metrics = sidecar["data"], sidecar["metrics"]
     supervision = (
         "Word times derived from transcripts were used in stage I (the same word by two speakers); no other labels."
-        if data["word_times_used"]
+        if _used_word_times(data)
         else "No labels were used."
     )
     hours = ", ".join(f"{corpus} {h:.2f} h" for corpus, h in data["hours_by_corpus"].items())
@@ -83,6 +83,12 @@ def model_card(sidecar: dict) -> str:
             "",
         ]
     )
+
+
+def _used_word_times(data: dict) -> bool:
+    """Whether this run, or one it started from, learned from word times."""
+    before = data.get("before")
+    return data["word_times_used"] or (before is not None and _used_word_times(before))
 
 
 def main() -> int:

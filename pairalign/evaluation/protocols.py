@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 WINDOW_S = 3.0
 SHIFT_S = 0.05
+QUIETEST_PEAK = 0.01
 VIEW_BATCH = 32  # babble is made of other segments of the same batch, so this is part of the protocol
 
 Result = dict[str, Estimate]
@@ -180,7 +181,9 @@ def _views(
     for start in range(0, len(wave), VIEW_BATCH):
         part = slice(start, start + VIEW_BATCH)
         view = make_view(wave[part], lengths[part], ranges, generator)
-        waves += _unpadded(view.wave, view.lengths)
+        # a quiet recording at low gain would be refused as silence; loudness means nothing to the features
+        peak = view.wave.abs().amax(1, keepdim=True).clamp(min=1e-9)
+        waves += _unpadded(view.wave * (QUIETEST_PEAK / peak).clamp(min=1.0), view.lengths)
         warps += view.warp.tolist()
     return waves, warps
 

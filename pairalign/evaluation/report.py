@@ -6,6 +6,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pairalign.evaluation import metrics, protocols
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help=f"segments (default {DEFAULT_LIMIT})"
     )
+    parser.add_argument(
+        "--cache", metavar="FOLDER", help="where decoded audio is kept, so that a second run starts at once"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws segments, views and intervals (default 0)")
     parser.set_defaults(show=lambda report, args: print(format_table(report)))
 
@@ -54,7 +58,8 @@ def run_from_args(args: argparse.Namespace) -> Report:
     from pairalign.tokenizer import load
 
     tokenizer = load(args.checkpoint, device=args.device)
-    bank = load_bank(utterances, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
+    cache = Path(args.cache) if args.cache else None
+    bank = load_bank(utterances, cache, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
     for item in bank.skipped:
         print(f"skipped {item.path}: {item.reason}", file=sys.stderr)
     options = {"baselines": baselines, "words": words, "progress": _say_on_stderr}
@@ -130,7 +135,13 @@ def _chosen_baselines(text: str) -> tuple[str, ...]:
 
 def _condition_gain(tokenizer: Tokenizer, trials: Trials, strings: Strings, seed: int) -> Result:
     """How much likelier the string is under its own audio than under unrelated audio, nat per token."""
-    gain = tokenizer.condition_gain(trials.clean, strings.clean)
+    count = len(trials.clean)
+    # the next segment in the list that says something else
+    unrelated = [
+        next((i + k) % count for k in range(1, count + 1) if not trials.related[i, (i + k) % count] or k == count)
+        for i in range(count)
+    ]
+    gain = tokenizer.condition_gain(trials.clean, strings.clean, unrelated)
     return {"condition_gain": metrics.bootstrap_mean(gain, seed)}
 
 

@@ -2,6 +2,19 @@
 
 from dataclasses import asdict, dataclass, fields
 
+# what each number may be
+LIMITS: dict[str, tuple[float, float]] = {
+    "codes": (0, 65_536), "seed": (0, 2**31), "stage1_steps": (0, 10**9), "stage2_steps": (0, 10**9),
+    "stage3_steps": (0, 10**9), "augmentation_batch": (2, 4096), "realization_batch": (2, 4096),
+    "string_batch": (2, 4096), "realization_share": (0, 1), "min_s": (0.3, 10), "max_s": (0.3, 10),
+    "learning_rate": (1e-8, 1), "stage3_learning_rate": (1e-8, 1), "encoder_rate_scale": (0, 10),
+    "warmup_steps": (1, 10**9), "weight_decay": (0, 1), "clip_norm": (1e-3, 1e3), "ema_decay": (0, 1),
+    "contrast_temperature": (0.01, 10), "masked_share": (0, 0.9), "shared_negatives": (1, 100_000),
+    "wanted_rate_hz": (2, 22), "eos_weight": (0.01, 100), "prefix_corruption": (0, 0.5), "guide_weight": (0, 100),
+    "onset_weight": (0, 100), "bridge_floor": (0, 1), "length_guard": (0, 100), "contrast_weight": (0, 100),
+    "contrast_strings": (1, 1000), "string_temperature": (0.01, 100), "validate_every": (1, 10**9),
+    "validation_segments": (2, 100_000), "save_every_s": (0, 10**6), "threads": (0, 1024),
+}  # fmt: skip
 LENGTH_CONTROLS = ("gain", "likelihood", "random", "none")
 
 
@@ -69,20 +82,15 @@ class TrainConfig:
             raise ValueError(f"length_control is {self.length_control!r}; use one of {', '.join(LENGTH_CONTROLS)}.")
         if self.preset not in ("tiny", "small", "base"):
             raise ValueError(f"preset is {self.preset!r}; use tiny, small or base.")
-        for name in ("stage1_steps", "stage2_steps", "stage3_steps", "codes", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; use 0 or more.")
-        for name in ("augmentation_batch", "realization_batch", "string_batch"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} is {getattr(self, name)}; a contrast needs 2 or more.")
-        if not 0.3 <= self.min_s <= self.max_s <= 10:
-            raise ValueError(f"min_s {self.min_s} and max_s {self.max_s} must satisfy 0.3 <= min_s <= max_s <= 10.")
-        if not 0 <= self.bridge_floor <= 1:
-            raise ValueError(f"bridge_floor is {self.bridge_floor}; use 0 to 1.")
-        if self.length_guard and self.length_guard < 1:
+        for name, (low, high) in LIMITS.items():
+            if not low <= getattr(self, name) <= high:  # NaN fails too
+                raise ValueError(f"{name} is {getattr(self, name)}; use {low:g} to {high:g}.")
+        if self.codes == 1:
+            raise ValueError("codes is 1; use 2 or more, or 0 for the preset's.")
+        if self.min_s > self.max_s:
+            raise ValueError(f"min_s {self.min_s} is more than max_s {self.max_s}; segments need min_s <= max_s.")
+        if 0 < self.length_guard < 1:
             raise ValueError(f"length_guard is {self.length_guard}; use 0 (off), or a ratio of 1 or more.")
-        if not 2 <= self.wanted_rate_hz <= 22:
-            raise ValueError(f"wanted_rate_hz is {self.wanted_rate_hz}; use 2 to 22 tokens per second.")
 
     @property
     def total_steps(self) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif", ".au")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif")
 DEV_SHARE = 0.1
 TIMIT_RATE_HZ = 16_000  # .WRD files count samples
 
@@ -251,6 +251,9 @@ def _with_splits(utterances: list[Utterance], names: Sequence[str], published: b
     those have no dev part (LibriSpeech train-clean-100 alone, TIMIT), a tenth of the training speakers become dev, so
     that a run can be watched at all.
     """
+    held = {u.speaker: u.split for u in utterances if u.speaker and u.split in ("dev", "test")}
+    # a speaker that is held out in some rows is held out in all: training must not hear that voice
+    utterances = [u if u.split else replace(u, split=held.get(u.speaker, "")) for u in utterances]
     absent = [i for i, utterance in enumerate(utterances) if not utterance.split]
     has_dev = any(utterance.split == "dev" for utterance in utterances)
     if published and not absent and not has_dev:

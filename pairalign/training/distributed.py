@@ -5,6 +5,7 @@ Shapes: B batch per rank, W ranks.
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 
 import torch
 from torch import distributed as dist
@@ -14,7 +15,10 @@ def start(device: str) -> tuple[int, int]:
     """Join the process group when torchrun started us; returns (rank, world)."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        if device.startswith("cuda"):
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # "cuda" then means this rank's own GPU
+        # the others wait while rank 0 decodes the corpus, which can take hours
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(hours=12))
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
@@ -45,6 +49,13 @@ def gather_rows(rows: torch.Tensor, pad_dims: bool = False) -> torch.Tensor:
     dist.all_gather(everyone, rows.detach().contiguous())
     everyone[dist.get_rank()] = rows
     return torch.cat(everyone)
+
+
+def from_first(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor of rank 0, on every rank (in place)."""
+    if dist.is_initialized():
+        dist.broadcast(tensor, src=0)
+    return tensor
 
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

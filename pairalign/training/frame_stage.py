@@ -17,6 +17,7 @@ from pairalign.training.run import Run
 from pairalign.views import MILD, STRONG, make_view
 
 MASK_FRAMES = 5
+LONGEST_WORD_SEGMENT_S = 1.6
 TRUST_TEACHER_AFTER = 0.2  # of the stage: the teacher's frames know nothing at first, so DTW runs on log-mel alone
 
 
@@ -72,7 +73,7 @@ def frame_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict
         run.world,
     )
     sides = [_side(run, step, stream, batch.wave, batch.lengths) for stream in (10, 20)]
-    shared = _shared_negatives(run, step, [s.teacher for s in sides], [s.teacher_lengths for s in sides])
+    shared = _shared_negatives(run, step, sides)
     loss = (
         sum(
             losses.frame_contrast(mine.student, _keys(other, mine.source), [], shared, config.contrast_temperature)
@@ -86,15 +87,16 @@ def frame_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict
 def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
     """The same word by two speakers: across speakers inside the word, within each recording everywhere."""
     config = run.config
+    longest_s = max(config.min_s, min(LONGEST_WORD_SEGMENT_S, config.max_s))
     pairs = realization_batch(
-        run.bank, run.words, step, config.seed, config.realization_batch, config.min_s, 1.6, run.rank, run.world
+        run.bank, run.words, step, config.seed, config.realization_batch, config.min_s, longest_s, run.rank, run.world
     )
     a = _side(run, step, 10, pairs.wave_a, pairs.lengths_a)
     b = _side(run, step, 20, pairs.wave_b, pairs.lengths_b)
     trust = 0.0 if progress < TRUST_TEACHER_AFTER else 1.0
     both = [torch.cat([torch.nn.functional.normalize(s.mel, dim=-1), trust * s.teacher], 2) for s in (a, b)]
     a_to_b, b_to_a = match_words(*both, pairs.span_a_s, pairs.span_b_s, a.teacher_lengths, b.teacher_lengths)
-    shared = _shared_negatives(run, step, [a.teacher, b.teacher], [a.teacher_lengths, b.teacher_lengths])
+    shared = _shared_negatives(run, step, [a, b])
     across, within = [], []
     for mine, other, match in ((a, b, a_to_b), (b, a, b_to_a)):
         partner = torch.where(mine.source >= 0, match.gather(1, mine.source.clamp(min=0)), -1)
@@ -110,8 +112,12 @@ def _keys(side: Side, centre: torch.Tensor) -> losses.Keys:
     return losses.Keys(side.teacher, side.teacher_lengths, centre)
 
 
-def _shared_negatives(run: Run, step: int, latents: list[torch.Tensor], lengths: list[torch.Tensor]) -> torch.Tensor:
-    """(N, Z) teacher frames drawn from the batch of every rank."""
-    frames = torch.cat([z[length_mask(n, z.shape[1])] for z, n in zip(latents, lengths, strict=True)])
+def _shared_negatives(run: Run, step: int, sides: list[Side]) -> losses.Shared:
+    """Teacher frames drawn from the batch of every rank, with the row of the batch they come from."""
+    valid = [length_mask(s.teacher_lengths, s.teacher.shape[1]) for s in sides]
+    frames = torch.cat([s.teacher[v] for s, v in zip(sides, valid, strict=True)])
+    rows = torch.cat([v.nonzero()[:, 0] for v in valid]) + run.rank * len(valid[0])
     pick = torch.randint(len(frames), (run.config.shared_negatives,), generator=run.generator(step, 30))
-    return distributed.gather_rows(frames[pick.to(frames.device)])
+    pick = pick.to(frames.device)
+    own = torch.arange(len(valid[0]), device=frames.device) + run.rank * len(valid[0])
+    return losses.Shared(distributed.gather_rows(frames[pick]), distributed.gather_rows(rows[pick]), own)

@@ -1,6 +1,7 @@
 """A training job: what the user asked for, and the data and networks it starts with."""
 
 import copy
+import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from pairalign.checkpoint import read_checkpoint, read_sidecar
-from pairalign.model import ModelConfig, PairAlignModel
+from pairalign.model import PairAlignModel
+from pairalign.model.loading import load_model
 from pairalign.model.network import PRESETS
 from pairalign.training import distributed
 from pairalign.training.config import TrainConfig
@@ -17,6 +18,7 @@ from pairalign.training.data import (
     AudioBank,
     DataError,
     Segments,
+    Word,
     build_word_index,
     evaluation_segments,
     load_bank,
@@ -40,41 +42,86 @@ class Job:
     max_minutes: float | None = None
     device: str = "cpu"
     cache: Path | None = None
-    name: str = "latest"
 
 
-def prepare(job: Job, rank: int, world: int) -> tuple[Run, Segments]:
-    """Data, networks and word index of a run."""
+@dataclass(frozen=True)
+class Start:
+    """What a run starts with. `card` is what its checkpoints say of their data, `before` the recipe of --init."""
+
+    run: Run
+    held_out: Segments
+    card: dict
+    before: dict | None
+    settings: dict
+
+
+def prepare(job: Job, rank: int, world: int) -> Start:
+    """Read data, build networks and word index.
+
+    Raises: DataError for too little or unsuitable data, CheckpointError for a bad --init.
+    """
     config = job.config
+    model, sidecar = _network(job)
     utterances = read_manifest(job.manifest)
     if rank > 0:
         distributed.wait()  # rank 0 decodes; the others then find its cache
     bank = load_bank(utterances, job.cache, _reporter("decoding") if rank == 0 else None)
     if rank == 0:
         distributed.wait()
-    readable = [i for i in of_split(utterances, "train") if bank.durations_s[i] >= config.min_s]
-    if len(readable) < 4:
-        raise DataError(
-            f"Only {len(readable)} training recordings are {config.min_s} s or longer; at least 4 are needed."
-        )
-    held_out = [i for i in of_split(utterances, "dev") if bank.durations_s[i] >= config.min_s] or readable
+    readable = _long_enough(bank, of_split(utterances, "train"), config.min_s, "training", 4)
+    held_out = _long_enough(bank, of_split(utterances, "dev"), config.min_s, "dev", 2)
     words = words_for(utterances, job.words)
     index = build_word_index(words, bank, readable) if words else None
-    torch.manual_seed(config.seed)
-    model = PairAlignModel(_model_config(job)).to(job.device)
-    if job.init:
-        weights, _ = read_checkpoint(job.init)
-        model.load_state_dict(weights)
-    teacher = copy.deepcopy(model).requires_grad_(False)
-    run = Run(config, model, teacher, bank, readable, index, job.device, rank, world)
-    return run, evaluation_segments(bank, held_out, config.validation_segments, config.max_s, seed=0)
+    run = Run(
+        config,
+        model.to(job.device),
+        copy.deepcopy(model).to(job.device).requires_grad_(False),
+        bank,
+        readable,
+        index,
+        job.device,
+        rank,
+        world,
+    )
+    return Start(
+        run,
+        evaluation_segments(bank, held_out, config.validation_segments, config.max_s, seed=0),
+        _data_card(job, run, sidecar),
+        sidecar["recipe"] if sidecar else None,
+        _settings(run, sidecar, words, world),
+    )
 
 
-def _model_config(job: Job) -> ModelConfig:
+def _network(job: Job) -> tuple[PairAlignModel, dict | None]:
+    """A fresh network of the preset, or that of --init with its sidecar."""
+    torch.manual_seed(job.config.seed)
     if job.init:
-        return ModelConfig.from_dict(read_sidecar(job.init)["architecture"])
+        if job.config.codes:
+            raise ValueError("codes can not be set together with --init: the checkpoint brings its vocabulary.")
+        return load_model(job.init)
     preset = PRESETS[job.config.preset]()
-    return replace(preset, codes=job.config.codes) if job.config.codes else preset
+    return PairAlignModel(replace(preset, codes=job.config.codes) if job.config.codes else preset), None
+
+
+def _long_enough(bank: AudioBank, items: list[int], min_s: float, what: str, least: int) -> list[int]:
+    kept = [i for i in items if bank.durations_s[i] >= min_s]
+    if len(kept) < least:
+        raise DataError(f"Only {len(kept)} {what} recordings are {min_s} s or longer; at least {least} are needed.")
+    return kept
+
+
+def _settings(run: Run, sidecar: dict | None, words: list[Word], world: int) -> dict:
+    """What must be the same for a run to be resumed."""
+    digest = hashlib.sha256(run.bank.offsets.tobytes())
+    digest.update(repr([(u.split, u.speaker) for u in run.bank.utterances]).encode())
+    return {
+        **run.config.to_dict(),
+        "world": world,
+        "data": digest.hexdigest(),
+        "words": hashlib.sha256(repr([(w.utterance, w.start_s, w.end_s, w.text) for w in words]).encode()).hexdigest(),
+        "init": sidecar["sha256"] if sidecar else None,
+        "device": run.device,
+    }
 
 
 def _reporter(what: str) -> Callable[[int, int], None]:
@@ -85,14 +132,10 @@ def _reporter(what: str) -> Callable[[int, int], None]:
     return report
 
 
-def earlier_recipe(job: Job) -> dict | None:
-    """The recipe of the checkpoint a run started from, so that a model card tells the whole story."""
-    return read_sidecar(job.init)["recipe"] if job.init else None
-
-
-def data_card(job: Job, bank: AudioBank, items: list[int]) -> dict:
+def _data_card(job: Job, run: Run, sidecar: dict | None) -> dict:
     """What the checkpoint's model card says of its data."""
-    earlier = read_sidecar(job.init)["data"] if job.init else {}
+    bank, items, config = run.bank, run.items, run.config
+    words_used = run.words is not None and len(run.words) > 0 and config.realization_share > 0
     corpora: dict[str, float] = {}
     for i in items:
         corpus = bank.utterances[i].corpus or "unnamed"
@@ -104,8 +147,7 @@ def data_card(job: Job, bank: AudioBank, items: list[int]) -> dict:
         "hours_by_corpus": {k: round(v, 3) for k, v in sorted(corpora.items())},
         "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
         "skipped": len(bank.skipped),
-        "word_times_used": bool(
-            (job.words is not None and job.config.realization_share > 0) or earlier.get("word_times_used")
-        ),
+        "word_times_used": words_used and config.stage1_steps > 0,
         "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
+        "before": sidecar["data"] if sidecar else None,  # what the checkpoint it started from had heard
     }

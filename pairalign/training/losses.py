@@ -24,19 +24,32 @@ class Keys:
     centre: torch.Tensor
 
 
+@dataclass(frozen=True)
+class Shared:
+    """Negatives for everyone: frames (N, Z), the batch row each comes from (N,), and the students' own rows (B,).
+
+    A frame of a student's own row is no negative of it: the row's own `Keys` say which frames are far enough.
+    """
+
+    frames: torch.Tensor
+    rows: torch.Tensor
+    own: torch.Tensor
+
+
 def frame_contrast(
-    student: torch.Tensor, positive: Keys, others: list[Keys], shared: torch.Tensor, temperature: float
+    student: torch.Tensor, positive: Keys, others: list[Keys], shared: Shared, temperature: float
 ) -> torch.Tensor:
     """InfoNCE between time-aligned frames (method: stage I), mean over student frames that have a positive.
 
     Args:
         student: (B, T, Z) unit norm.
         positive: its `centre` is the positive; the utterance's other frames are negatives (same speaker, same room).
-        others: further frames of the same utterances, only negatives. shared: (N, Z) frames of the whole batch.
+        others: further frames of the same utterances, only negatives. shared: frames of the other utterances.
     """
     logits = [_similarity(student, positive, keep_centre=True)]
     logits += [_similarity(student, keys, keep_centre=False) for keys in others]
-    logits.append(student @ shared.T)
+    mine = shared.rows[None] == shared.own[:, None]
+    logits.append((student @ shared.frames.T).masked_fill(mine[:, None], -torch.inf))
     scores = torch.cat(logits, dim=2)[positive.centre >= 0] / temperature
     return fn.cross_entropy(scores, positive.centre[positive.centre >= 0])
 

@@ -27,7 +27,7 @@ def match_by_time(time_map: TimeMap, lengths: torch.Tensor, source_lengths: torc
 
 
 def warp_path(cost: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Dynamic time warping of a batch (Sakoe & Chiba 1978, symmetric steps), all items at once along anti-diagonals.
+    """Dynamic time warping of a batch (Sakoe & Chiba 1978, unweighted steps), all items at once along anti-diagonals.
 
     Args: cost (B, I, J); rows (B,), columns (B,) valid sizes, all at least 1.
     Returns: (B, I) the column matched to each row (the last one on the path), -1 beyond `rows`.

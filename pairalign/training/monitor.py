@@ -18,6 +18,7 @@ from pairalign.model.network import Encoded
 from pairalign.model.quantizer import Codebook, runs_of, spherical_kmeans
 from pairalign.strings import normalized_distance
 from pairalign.training.data import Segments
+from pairalign.training.losses import mean_log_probability, pack_strings
 from pairalign.views import STRONG, make_view
 
 BATCH = 32
@@ -54,6 +55,7 @@ def validate(model: PairAlignModel, segments: Segments, device: str, strings: bo
         figures |= {f"{name}_{k}": v for k, v in compare(*sides, views).items()}
     if strings:
         decoded = [_decode_all(model, view) for view in views]
+        figures["condition_gain"] = float(np.mean(decoded[0][2] + decoded[1][2]))
         figures |= compare(decoded[0][0], decoded[1][0], views)
         figures["eos_rate"] = float(np.mean(decoded[0][1] + decoded[1][1]))
         used = {i for side in decoded for string in side[0] for i in string}
@@ -91,13 +93,21 @@ def _code_strings(book: Codebook, view: list[Heard], method: str) -> list[list[i
     return strings
 
 
-def _decode_all(model: PairAlignModel, view: list[Heard]) -> tuple[list[list[int]], list[bool]]:
-    strings, stopped = [], []
+def _decode_all(model: PairAlignModel, view: list[Heard]) -> tuple[list[list[int]], list[bool], list[float]]:
+    """Strings, whether EOS ended them, and their condition gain against the next segment's audio (nat/token)."""
+    strings, stopped, gains = [], [], []
     for h in view:
-        result = decode(model.decoder, model.condition(h.encoded), *h.limits)
-        strings += [ids[:n] for ids, n in zip(result.tokens.tolist(), result.lengths.tolist(), strict=True)]
+        condition = model.condition(h.encoded)
+        result = decode(model.decoder, condition, *h.limits)
+        found = [ids[:n] for ids, n in zip(result.tokens.tolist(), result.lengths.tolist(), strict=True)]
+        packed = pack_strings(found, model.decoder.eos_id, condition.states.device)
+        inputs = packed.inputs(model.decoder.bos_id)
+        unrelated = condition.rows(torch.arange(len(found), device=inputs.device).roll(1))
+        own, other = (mean_log_probability(model.decoder(inputs, c)[0], packed) for c in (condition, unrelated))
+        strings += found
         stopped += result.chose_eos.tolist()
-    return strings, stopped
+        gains += (own - other).tolist()
+    return strings, stopped, gains
 
 
 def _trial_codebook(model: PairAlignModel, view: list[Heard]) -> Codebook:

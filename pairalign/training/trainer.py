@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,11 +22,9 @@ from pairalign.model.network import PRESETS
 from pairalign.training import distributed
 from pairalign.training.codes import fit_codebook
 from pairalign.training.config import TrainConfig, parse_overrides
-from pairalign.training.data import Segments
-from pairalign.training.job import Job, data_card, earlier_recipe, prepare
+from pairalign.training.job import Job, Start, prepare
 from pairalign.training.monitor import Log, alarms, validate
 from pairalign.training.optimization import learning_rate, make_optimizer, update_teacher
-from pairalign.training.run import Run
 from pairalign.training.stages import step_loss
 from pairalign.training.state import STATE_FILE, Progress, ResumeError, load_state, restore_optimizer, save_state
 
@@ -50,11 +49,10 @@ def _train(job: Job, rank: int, world: int) -> dict:
     config = job.config
     if not job.resume and (job.out / STATE_FILE).exists():
         raise ResumeError(f"{job.out} already holds a run; add --resume to go on with it, or choose another --out.")
-    run, held_out = prepare(job, rank, world)
-    progress = Progress()
-    parts = None
+    start = prepare(job, rank, world)
+    run, progress, parts = start.run, Progress(), None
     if job.resume:
-        parts, progress = load_state(job.out, _settings(config, world))
+        parts, progress = load_state(job.out, start.settings)
         run.model.load_state_dict(parts["model"])
         run.teacher.load_state_dict(parts["teacher"])
     job.out.mkdir(parents=True, exist_ok=True)
@@ -63,35 +61,26 @@ def _train(job: Job, rank: int, world: int) -> dict:
     if parts is not None:
         restore_optimizer(optimizer, parts["optimizer"])
     if log and not job.resume:
-        log.write(step=0, event="start", config=config.to_dict(), data=data_card(job, run.bank, run.items), world=world)
-    loop = Loop(job, run, held_out, optimizer, progress, log)
+        log.write(step=0, event="start", config=config.to_dict(), data=start.card, world=world)
+    loop = Loop(job, start, optimizer, progress, log)
     with _Stopper() as stopper:
         loop.go(stopper)
     return loop.finish()
-
-
-def _settings(config: TrainConfig, world: int) -> dict:
-    return {**config.to_dict(), "world": world}
 
 
 class Loop:
     """Steps, validation and saving of one process."""
 
     def __init__(
-        self,
-        job: Job,
-        run: Run,
-        held_out: Segments,
-        optimizer: torch.optim.Optimizer,
-        progress: Progress,
-        log: Log | None,
-    ):
-        self.job, self.run, self.held_out = job, run, held_out
+        self, job: Job, start: Start, optimizer: torch.optim.Optimizer, progress: Progress, log: Log | None
+    ) -> None:
+        self.job, self.start, self.run = job, start, start.run
         self.optimizer, self.progress, self.log = optimizer, progress, log
         self.started = time.monotonic() - progress.elapsed_s
         self.session_started = time.monotonic()
         self.saved_at = time.monotonic()
         self.metrics: dict[str, float] = {}
+        self.validated_at = -1
 
     def go(self, stopper: "_Stopper") -> None:
         config, progress = self.job.config, self.progress
@@ -159,8 +148,9 @@ class Loop:
     def validate(self, stage: int) -> None:
         if self.log is None:
             return
-        figures = validate(self.run.teacher, self.held_out, self.run.device, strings=stage > 1)
+        figures = validate(self.run.teacher, self.start.held_out, self.run.device, strings=stage > 1)
         self.metrics = {k: round(v, 5) for k, v in figures.items()}
+        self.validated_at = self.progress.step
         self.write(
             event="validation", stage=stage, **self.metrics, alarms=alarms(figures, self.job.config.wanted_rate_hz)
         )
@@ -178,8 +168,8 @@ class Loop:
         self.saved_at = time.monotonic()
         if self.log is None:
             return
-        run, job = self.run, self.job
-        save_state(job.out, run.model, run.teacher, self.optimizer, self.progress, _settings(job.config, run.world))
+        run = self.run
+        save_state(self.job.out, run.model, run.teacher, self.optimizer, self.progress, self.start.settings)
 
     def export(self, name: str) -> Path:
         """Write the teacher as a checkpoint."""
@@ -190,11 +180,11 @@ class Loop:
             "architecture": run.model.config.to_dict(),
             "features": FeatureOptions().to_dict(),
             "vocab_size": run.model.config.codes,
-            "data": data_card(job, run.bank, run.items),
+            "data": self.start.card,
             "recipe": {
                 "config": job.config.to_dict(),
                 "steps": self.progress.step,
-                "before": earlier_recipe(job),
+                "before": self.start.before,
                 "minutes": round(self.progress.elapsed_s / 60, 1),
                 "device": run.device,
             },
@@ -208,7 +198,7 @@ class Loop:
         result = {"run": str(self.job.out), "steps": self.progress.step, "checkpoint": None, "metrics": {}}
         if self.log is None:
             return result
-        if not self.metrics:
+        if self.validated_at != self.progress.step:
             self.validate(self.job.config.stage_at(max(0, self.progress.step - 1))[0])
         path = self.export("latest")
         self.write(event="end", checkpoint=path.name, metrics=self.metrics)
@@ -224,7 +214,8 @@ class _Stopper:
 
     def __enter__(self) -> "_Stopper":
         self.asked = False
-        self.previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        main = threading.current_thread() is threading.main_thread()  # Python allows handlers nowhere else
+        self.previous = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM) if main}
         return self
 
     def _ask(self, *_: object) -> None:
@@ -244,6 +235,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", metavar="CKPT", help="start from this checkpoint (stage I is then skipped by default)"
     )
+    parser.add_argument("--checkpoint", default=None, help="not used here: training starts from --init")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--max-minutes", type=float, help="stop and save after this long")
     parser.add_argument(
@@ -257,6 +249,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run_from_args(args: argparse.Namespace) -> dict:
     """The `train` command. Raises ValueError for a user's mistake."""
     values: dict = {"preset": args.preset, "seed": args.seed}
+    if args.checkpoint:
+        raise ValueError(f"train starts from --init CKPT: write --init {args.checkpoint}.")
     if args.init:
         values["stage1_steps"] = 0
     if args.steps:

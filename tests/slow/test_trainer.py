@@ -153,13 +153,15 @@ def test_losses_fall_on_a_corpus_this_small(corpus: Path, tmp_path: Path):
         {"teacher_targets": False}, {"cross_paired": False}, {"prefix_corruption": 0.0}, {"contrast_weight": 0.0},
         {"column_contrast": False}, {"length_control": "none"}, {"length_control": "random"},
         {"length_control": "likelihood"}, {"guide_weight": 0.0, "onset_weight": 0.0}, {"encoder_rate_scale": 0.2},
-        {"autocast": True},
+        {"bridge_floor": 0.0, "length_guard": 0.0}, {"max_s": 0.7, "min_s": 0.5}, {"autocast": True},
     ],
 )  # fmt: skip
 def test_every_mechanism_can_be_switched(corpus: Path, tmp_path: Path, change: dict):
     result = train(job(corpus, tmp_path / "run", stage1_steps=1, stage2_steps=1, stage3_steps=2, **change))
     assert result["steps"] == 4
-    assert {"separation", "vq_separation", "viterbi_separation", "eos_rate"} <= result["metrics"].keys()
+    assert {"condition_gain", "separation", "vq_separation", "viterbi_separation", "eos_rate"} <= result[
+        "metrics"
+    ].keys()
 
 
 def test_fine_tuning_starts_from_the_checkpoint(corpus: Path, tmp_path: Path):
@@ -188,13 +190,25 @@ def test_mistakes_are_told(corpus: Path, tmp_path: Path):
         train(job(corpus, out))
     with pytest.raises(ValueError, match="learning_rate"):
         train(job(corpus, out, stage1_steps=1, stage2_steps=0, stage3_steps=0, learning_rate=1.0, resume=True))
+    with pytest.raises(ValueError, match="words"):
+        words = corpus / "words.csv"
+        train(job(corpus, out, stage1_steps=1, stage2_steps=0, stage3_steps=0, words=words, resume=True))
     (out / "state.safetensors").write_bytes(b"rubbish")
     with pytest.raises(ValueError, match="damaged"):
         train(job(corpus, out, stage1_steps=1, stage2_steps=0, stage3_steps=0, resume=True))
     for wrong in (["codes"], ["colour=3"], ["codes=many"], ["teacher_targets=perhaps"]):
         with pytest.raises(ValueError, match="--set"):
             parse_overrides(wrong)
-    for bad in ({"length_control": "luck"}, {"preset": "huge"}, {"string_batch": 1}, {"max_s": 60.0}):
+    with pytest.raises(ValueError, match="codes"):
+        train(job(corpus, tmp_path / "other", init=str(out / "latest.safetensors"), codes=16))
+    nonsense = {"validate_every": 0, "contrast_strings": 0, "learning_rate": float("nan"), "codes": 1}
+    for bad in (
+        *({k: v} for k, v in nonsense.items()),
+        {"length_control": "luck"},
+        {"preset": "huge"},
+        {"string_batch": 1},
+        {"max_s": 60.0},
+    ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             TrainConfig(**bad)
     process = run(["-m", "pairalign", "train", "--manifest", str(tmp_path / "no.csv"), "--out", str(tmp_path / "x")])

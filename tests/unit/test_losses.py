@@ -6,6 +6,7 @@ import torch
 from pairalign.training.losses import (
     IGNORED,
     Keys,
+    Shared,
     corrupt_prefix,
     frame_contrast,
     guide_loss,
@@ -26,7 +27,7 @@ def test_frame_contrast_is_small_for_aligned_frames_and_large_for_misaligned_one
     lengths = torch.tensor([40, 40])
     right = torch.arange(40).expand(2, -1)
     wrong = (right + 20) % 40
-    shared = unit(16, 32, seed=1)
+    shared = Shared(unit(16, 32, seed=1), torch.full((16,), 7), torch.arange(2))
     good = frame_contrast(frames, Keys(frames, lengths, right), [], shared, 0.1)
     bad = frame_contrast(frames, Keys(frames, lengths, wrong), [], shared, 0.1)
     assert good < 0.1 < 3 < bad
@@ -37,7 +38,8 @@ def test_frames_near_the_positive_and_padding_are_no_negatives():
     frames[..., 0] = 1.0  # all alike: every allowed negative costs the same
     centre = torch.full((1, 30), -1)
     centre[0, 15] = 15
-    loss = frame_contrast(frames, Keys(frames, torch.tensor([25]), centre), [], torch.zeros(0, 8), 0.1)
+    shared = Shared(frames[0, :9], torch.zeros(9, dtype=torch.long), torch.tensor([0]))  # its own: no negatives either
+    loss = frame_contrast(frames, Keys(frames, torch.tensor([25]), centre), [], shared, 0.1)
     allowed = 1 + (25 - 11)  # the positive, and frames at least 6 away among the 25 valid ones
     assert float(loss) == pytest.approx(math.log(allowed), abs=1e-4)
 
@@ -90,3 +92,12 @@ def test_info_nce_with_and_without_negatives():
     positive, negatives = torch.zeros(2), torch.zeros(2, 3)
     assert float(info_nce(positive, negatives, torch.ones(2, 3, dtype=torch.bool))) == pytest.approx(math.log(4))
     assert float(info_nce(positive, negatives, torch.zeros(2, 3, dtype=torch.bool))) == 0.0
+
+
+def test_alarms_in_words():
+    from pairalign.training.monitor import alarms
+
+    fine = {"ned_random": 0.9, "condition_gain": 2.0, "tokens_per_s": 12.0, "vocab_used": 0.9}
+    assert alarms(fine, 12.7) == []
+    for name, value in {"ned_random": 0.3, "condition_gain": 0.2, "tokens_per_s": 3.6, "vocab_used": 0.2}.items():
+        assert len(alarms({**fine, name: value}, 12.7)) == 1

@@ -51,6 +51,16 @@ def test_neighbours_of_a_seam_do_not_overlap_or_repeat():
     assert all(a[0] <= a[1] for a in spans)
 
 
+def test_a_long_token_at_a_seam_does_not_make_times_run_backwards():
+    windows = plan_windows(5 * RATE_HZ)
+    for token in (7, 9):  # another token, or the same one
+        first = piece((1, 0.0, 1.9), (token, 1.9, 3.0))
+        second = piece((5, 2.0, 2.4), (9, 2.4, 2.62), (6, 2.62, 2.7), (4, 2.7, 5.0))
+        told = stitch(windows, [first, second])
+        edges = [t for span in told.spans_s for t in span]
+        assert edges == sorted(edges)
+
+
 def test_a_window_that_says_nothing_leaves_no_hole_in_the_order():
     windows = plan_windows(7 * RATE_HZ)
     told = stitch(windows, [piece((1, 0.0, 3.0)), piece(), piece((2, 4.5, 7.0))])
