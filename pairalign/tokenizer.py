@@ -23,6 +23,7 @@ from pairalign.placement import token_starts
 from pairalign.strings import TokenString
 from pairalign.windows import Piece, Window, plan_windows, stitch
 
+BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half again the time for one clip
 METHODS = ("pairalign", "vq", "viterbi")
 Audio = str | Path | np.ndarray
 
@@ -53,7 +54,7 @@ class Tokenizer:
         self,
         audio: Audio,
         method: str = "pairalign",
-        options: DecodingOptions = DecodingOptions(),  # noqa: B008 (frozen)
+        options: DecodingOptions = BEAM,
         progress: Callable[[float], None] | None = None,
     ) -> TokenString:
         """The token string of one recording.
@@ -61,6 +62,7 @@ class Tokenizer:
         Args:
             audio: a path, or samples (T,) float32 at 16 kHz.
             method: "pairalign" (generated), "vq" (codes of every frame, repeats collapsed) or "viterbi" (VQ smoothed).
+            options: how the string is searched for; `DecodingOptions()` is greedy, the fastest.
             progress: called with the share done, from 0 to 1.
         Raises: AudioError for audio that can not be used, ValueError for an unknown method.
         """
@@ -72,7 +74,7 @@ class Tokenizer:
         audio: Sequence[Audio],
         method: str = "pairalign",
         batch_size: int = 16,
-        options: DecodingOptions = DecodingOptions(),  # noqa: B008 (frozen)
+        options: DecodingOptions = BEAM,
         progress: Callable[[float], None] | None = None,
         warps: Sequence[float] | None = None,
     ) -> list[TokenString]:
