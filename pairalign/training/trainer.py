@@ -1,4 +1,4 @@
-"""The bundled trainer: stages I to III with an EMA teacher, resumable to the bit, stoppable at any step.
+"""The bundled trainer: stages I to III with an EMA teacher, resumable (bit for bit on a CPU), stoppable at any step.
 
 A run folder holds: log.jsonl (one JSON object per line), state.safetensors (for --resume), latest.safetensors and
 best.safetensors with their sidecars (checkpoints any PairAlign program loads).

@@ -139,12 +139,12 @@ def test_two_processes_train_together(corpus: Path, tmp_path: Path):
 
 def test_losses_fall_on_a_corpus_this_small(corpus: Path, tmp_path: Path):
     out = tmp_path / "learning"
-    train(job(corpus, out, stage1_steps=40, stage2_steps=60, stage3_steps=0, learning_rate=3e-3))
+    train(job(corpus, out, stage1_steps=40, stage2_steps=150, stage3_steps=0, learning_rate=3e-3, validate_every=500))
     steps = [e for e in log_of(out) if e["event"] == "step"]
     frame = [e["frame_loss"] for e in steps if e["stage"] == 1]
     entropy = [e["cross_entropy"] for e in steps if e["stage"] == 2]
-    assert frame[-1] < 0.9 * frame[0]
-    assert entropy[-1] < 0.9 * entropy[0]
+    assert sum(frame[-2:]) < 0.9 * sum(frame[:2])
+    assert sum(entropy[-3:]) < 0.85 * sum(entropy[:3])
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,10 @@ class PitchTokenizer:
         ids = tuple(int(notes[t]) for t in starts)
         return TokenString(ids, spans, len(wave) / SAMPLE_RATE_HZ, (), "eos", method, self.sha256, self.vocab_size)
 
-    def condition_gain(self, waves: Sequence[np.ndarray], strings: Sequence[TokenString]) -> np.ndarray:
+    def condition_gain(
+        self, waves: Sequence[np.ndarray], strings: Sequence[TokenString], unrelated: Sequence[int]
+    ) -> np.ndarray:
+        assert all(i != other for i, other in enumerate(unrelated))
         return np.full(len(waves), 1.5)
 
 
