@@ -59,9 +59,11 @@ def model_card(sidecar: dict) -> str:
             f"{data['recordings']} recordings, {data['hours']:.2f} h ({hours}), {data['speakers']} named speakers.",
             supervision,
             "",
-            data["licences"].replace("# ", "### ", 1).strip(),
+            data["licences"].strip(),
             "",
             "## Recipe",
+            "",
+            _stages(sidecar["recipe"]),
             "",
             "```json",
             json.dumps({"architecture": sidecar["architecture"], "recipe": sidecar["recipe"]}, indent=1),
@@ -83,6 +85,21 @@ def model_card(sidecar: dict) -> str:
             "",
         ]
     )
+
+
+def _stages(recipe: dict) -> str:
+    """Which stages were trained, over all runs of the recipe."""
+    steps, run = [0, 0, 0], recipe
+    while run:
+        config = run["config"]
+        planned = [config[f"stage{k}_steps"] for k in (1, 2, 3)]
+        done = run["steps"]
+        for k in range(3):
+            steps[k] += min(planned[k], done)
+            done -= min(planned[k], done)
+        run = run.get("before")
+    told = f"Optimizer steps: stage I {steps[0]}, stage II {steps[1]}, stage III {steps[2]}."
+    return told if steps[2] else told + " No self-training (stage III): it made the strings worse, see training-log.md."
 
 
 def _used_word_times(data: dict) -> bool:
