@@ -33,6 +33,7 @@ class FeatureOptions:
     normalisation: str = "per-segment mean and variance"
 
     def to_dict(self) -> dict:
+        """As the sidecar holds it."""
         return asdict(self)
 
 

@@ -128,6 +128,7 @@ class TokenString:
 
     @property
     def tokens_per_s(self) -> float:
+        """Token rate over the whole recording, pauses included."""
         return len(self.ids) / self.duration_s if self.duration_s > 0 else 0.0
 
     @property

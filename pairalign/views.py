@@ -63,6 +63,7 @@ class ViewParameters:
         return ViewParameters(zero, one, one, equaliser_db, zero, torch.full((batch,), torch.inf), zero, zero, zero)
 
     def to(self, device: str | torch.device) -> "ViewParameters":
+        """The same parameters on another device."""
         return ViewParameters(*(getattr(self, f.name).to(device) for f in fields(self)))
 
 

@@ -24,10 +24,12 @@ class Window:
 
     @property
     def start_s(self) -> float:
+        """Start, seconds of the recording."""
         return self.start / SAMPLE_RATE_HZ
 
     @property
     def end_s(self) -> float:
+        """End, seconds of the recording."""
         return self.end / SAMPLE_RATE_HZ
 
 

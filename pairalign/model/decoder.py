@@ -24,6 +24,7 @@ class Condition:
 
     @property
     def valid(self) -> torch.Tensor:
+        """(B, T) bool, True inside each recording."""
         return length_mask(self.lengths, self.states.shape[1])
 
     def rows(self, index: torch.Tensor) -> "Condition":
@@ -102,6 +103,7 @@ class DecoderBlock(nn.Module):
         return list(x.unflatten(2, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4))
 
     def cross_keys(self, condition: Condition) -> list[torch.Tensor]:
+        """Keys and values of the condition, each (B, H, T, D / H)."""
         return self.split(self.cross_kv(condition.states), 2)
 
     def attend(self, x: torch.Tensor, k: torch.Tensor, v: torch.Tensor, valid: torch.Tensor) -> tuple:

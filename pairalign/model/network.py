@@ -30,6 +30,7 @@ class ModelConfig:
     dropout: float = 0.1  # adapter and decoder; the encoder is regularised by views and span masking
 
     def to_dict(self) -> dict:
+        """As the sidecar holds it."""
         return asdict(self)
 
     @staticmethod
@@ -114,4 +115,5 @@ class PairAlignModel(nn.Module):
         return self.adapter(encoded.hidden, self.codebook.log_scores(encoded.latents), encoded.lengths)
 
     def parameter_count(self) -> int:
+        """Trainable numbers in all."""
         return sum(p.numel() for p in self.parameters())

@@ -94,6 +94,7 @@ class TrainConfig:
 
     @property
     def total_steps(self) -> int:
+        """Steps of all three stages."""
         return self.stage1_steps + self.stage2_steps + self.stage3_steps
 
     def stage_at(self, step: int) -> tuple[int, int, int]:
@@ -105,6 +106,7 @@ class TrainConfig:
         return 3, self.stage3_steps, self.stage3_steps
 
     def to_dict(self) -> dict:
+        """As log and sidecar hold it."""
         return asdict(self)
 
 

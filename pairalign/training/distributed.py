@@ -29,6 +29,7 @@ def wait() -> None:
 
 
 def stop() -> None:
+    """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

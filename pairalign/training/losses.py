@@ -78,6 +78,7 @@ class Strings:
         return shifted.masked_fill(shifted == IGNORED, bos_id)
 
     def rows(self, index: torch.Tensor) -> "Strings":
+        """The strings of some rows, possibly repeated."""
         return Strings(self.ids[index], self.lengths[index])
 
 

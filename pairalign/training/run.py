@@ -30,4 +30,5 @@ class Run:
         return torch.Generator().manual_seed(int(seed) % (1 << 63))
 
     def autocast(self) -> torch.autocast:
+        """bf16 matrix products on CPU and GPU, when the configuration wants them."""
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.config.autocast)

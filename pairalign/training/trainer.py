@@ -83,6 +83,7 @@ class Loop:
         self.validated_at = -1
 
     def go(self, stopper: "_Stopper") -> None:
+        """Steps until the end, the time limit or a signal."""
         config, progress = self.job.config, self.progress
         bar = tqdm(
             total=config.total_steps, initial=progress.step, file=sys.stderr, disable=self.log is None, unit="step"
@@ -109,6 +110,7 @@ class Loop:
         bar.close()
 
     def out_of_time(self) -> bool:
+        """Whether this session has used up --max-minutes."""
         limit = self.job.max_minutes
         return limit is not None and time.monotonic() - self.session_started > 60 * limit
 
@@ -146,6 +148,7 @@ class Loop:
             self.optimizer = make_optimizer(run, config.stage_at(self.progress.step)[0])
 
     def validate(self, stage: int) -> None:
+        """Measure the teacher on held-out segments, log it with alarms, and keep it when it is the best so far."""
         if self.log is None:
             return
         figures = validate(self.run.teacher, self.start.held_out, self.run.device, strings=stage > 1)
@@ -161,10 +164,12 @@ class Loop:
             self.export("best")
 
     def write(self, **entry: object) -> None:
+        """A line of log.jsonl."""
         if self.log:
             self.log.write(step=self.progress.step, elapsed_s=round(self.progress.elapsed_s, 1), **entry)
 
     def save(self) -> None:
+        """State for --resume."""
         self.saved_at = time.monotonic()
         if self.log is None:
             return
