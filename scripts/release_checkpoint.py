@@ -78,6 +78,8 @@ def model_card(sidecar: dict) -> str:
             "`pairalign`: generated strings. `vq`: nearest code of every frame, repeats collapsed. `viterbi`: the same",
             "codes smoothed by a switch penalty to the wanted rate. `random`: strings without meaning, the floor.",
             "",
+            "The checkpoint and the beam were chosen on this same split, so the figures are a little optimistic.",
+            "",
             "## Limits",
             "",
             "Trained on a few hours of English, much of it read by Mandarin speakers and children. Other languages,",
@@ -99,7 +101,9 @@ def _stages(recipe: dict) -> str:
             done -= min(planned[k], done)
         run = run.get("before")
     told = f"Optimizer steps: stage I {steps[0]}, stage II {steps[1]}, stage III {steps[2]}."
-    return told if steps[2] else told + " No self-training (stage III): it made the strings worse, see training-log.md."
+    return (
+        told if steps[2] else told + " No self-training (stage III): two tries lowered separation, see training-log.md."
+    )
 
 
 def _used_word_times(data: dict) -> bool:
