@@ -80,7 +80,7 @@ def raw_log_mel(wave: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor
     wave = torch.nn.functional.pad(wave, (left, WINDOW_SAMPLES))
     pieces = wave.unfold(1, WINDOW_SAMPLES, HOP_SAMPLES)[:, : int(frames.max())]
     window = torch.hann_window(WINDOW_SAMPLES, device=wave.device)
-    power = torch.fft.rfft(pieces * window, n=FFT_SAMPLES).abs().square()
+    power = torch.view_as_real(torch.fft.rfft(pieces * window, n=FFT_SAMPLES)).square().sum(-1)
     energy = power @ _filterbank(str(wave.device))
     return torch.log(energy + 1e-10).transpose(1, 2), frames
 

@@ -46,12 +46,12 @@ class ConditionAdapter(nn.Module):
     decoder's position u can address the u-th event directly; it is a hint, the decoder still chooses what to write.
     """
 
-    def __init__(self, encoder_size: int, codes: int, size: int, heads: int, dropout: float):
+    def __init__(self, encoder_size: int, codes: int, size: int, heads: int, blocks: int, dropout: float):
         super().__init__()
         self.head_size = size // heads
         self.from_hidden = nn.Linear(encoder_size, size)
         self.from_scores = nn.Linear(codes, size, bias=False)
-        self.block = EncoderBlock(size, heads, dropout)
+        self.blocks = nn.ModuleList([EncoderBlock(size, heads, dropout) for _ in range(blocks)])
         self.norm = nn.LayerNorm(size)
         self.onset = nn.Linear(size, 1)
         self.count_clock = nn.Linear(size, size, bias=False)
@@ -61,7 +61,10 @@ class ConditionAdapter(nn.Module):
         """hidden (B, T, D_enc), log_scores (B, T, K), lengths (B,)."""
         valid = length_mask(lengths, hidden.shape[1])
         x = self.from_hidden(hidden) + self.from_scores(log_scores.exp())
-        x = self.norm(self.block(x, valid, rotary_angles(x.shape[1], self.head_size, x.device)))
+        rotary = rotary_angles(x.shape[1], self.head_size, x.device)
+        for block in self.blocks:
+            x = block(x, valid, rotary)
+        x = self.norm(x)
         onset_logits = self.onset(x)[:, :, 0].float()
         count = (torch.sigmoid(onset_logits) * valid).cumsum(1)
         time = torch.arange(x.shape[1], device=x.device) / FRAME_RATE_HZ * 10

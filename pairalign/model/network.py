@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import nn
+from torch.nn import functional as fn
 
 from pairalign.features import MEL_BANDS, LogMel
 from pairalign.model.decoder import Condition, ConditionAdapter, Decoder
 from pairalign.model.encoder import Encoder
-from pairalign.model.quantizer import Codebook
+from pairalign.model.quantizer import TEMPERATURE, Codebook
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class ModelConfig:
     decoder_size: int = 192
     decoder_heads: int = 4
     decoder_blocks: int = 3
+    adapter_blocks: int = 3
     mel_bands: int = MEL_BANDS
     dropout: float = 0.1  # adapter and decoder; the encoder is regularised by views and span masking
+    phones: tuple[str, ...] = ()  # names of the phones that supervised stage I; none when it was self-supervised
 
     def to_dict(self) -> dict:
         """As the sidecar holds it."""
@@ -40,7 +43,7 @@ class ModelConfig:
         if set(values) != known:
             wrong = ", ".join(sorted(set(values) ^ known))
             raise ValueError(f"The checkpoint's architecture does not fit this version of PairAlign: {wrong}.")
-        return ModelConfig(**values)
+        return ModelConfig(**{**values, "phones": tuple(values["phones"])})
 
 
 def tiny_config() -> ModelConfig:
@@ -89,6 +92,18 @@ class Encoded:
     lengths: torch.Tensor
 
 
+class PhoneHead(nn.Module):
+    """One unit vector per phone in the space of the latents; only training and inspection use it."""
+
+    def __init__(self, phones: int, latent: int):
+        super().__init__()
+        self.prototypes = nn.Parameter(torch.randn(phones, latent))
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """latents (..., Z) of unit norm -> logits (..., P)."""
+        return latents.float() @ fn.normalize(self.prototypes, dim=-1).T / TEMPERATURE
+
+
 class PairAlignModel(nn.Module):
     """Encoder E, codebook e_k, and the decoder p(y | C) with its condition adapter."""
 
@@ -99,8 +114,14 @@ class PairAlignModel(nn.Module):
             config.mel_bands, config.encoder_size, config.encoder_heads, config.encoder_blocks, config.latent
         )
         self.codebook = Codebook(config.codes, config.latent)
+        self.phone_head = PhoneHead(len(config.phones), config.latent)
         self.adapter = ConditionAdapter(
-            config.encoder_size, config.codes, config.decoder_size, config.decoder_heads, config.dropout
+            config.encoder_size,
+            config.codes,
+            config.decoder_size,
+            config.decoder_heads,
+            config.adapter_blocks,
+            config.dropout,
         )
         self.decoder = Decoder(
             config.codes, config.decoder_size, config.decoder_heads, config.decoder_blocks, config.dropout

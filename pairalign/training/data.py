@@ -66,15 +66,11 @@ class Segments:
 class WordPairs:
     """The same word by two speakers, in context. Spans (B, 2) are the word's seconds inside each segment."""
 
-    wave_a: torch.Tensor
-    lengths_a: torch.Tensor
+    a: Segments
+    b: Segments
     span_a_s: torch.Tensor
-    wave_b: torch.Tensor
-    lengths_b: torch.Tensor
     span_b_s: torch.Tensor
     word_ids: torch.Tensor
-    utterance_a: torch.Tensor
-    utterance_b: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -159,15 +155,11 @@ def realization_batch(
     cuts_b = [_around(bank, b, lengths_s[k, 1], draws[k, 5]) for k, (_, b) in zip(mine, pairs, strict=True)]
     side_a, side_b = _segments(bank, cuts_a), _segments(bank, cuts_b)
     return WordPairs(
-        wave_a=side_a.wave,
-        lengths_a=side_a.lengths,
-        span_a_s=_spans([a for a, _ in pairs], side_a),
-        wave_b=side_b.wave,
-        lengths_b=side_b.lengths,
-        span_b_s=_spans([b for _, b in pairs], side_b),
-        word_ids=torch.as_tensor(types[rank::world].copy(), dtype=torch.int64),
-        utterance_a=side_a.utterance_ids,
-        utterance_b=side_b.utterance_ids,
+        side_a,
+        side_b,
+        _spans([a for a, _ in pairs], side_a),
+        _spans([b for _, b in pairs], side_b),
+        torch.as_tensor(types[rank::world].copy(), dtype=torch.int64),
     )
 
 

@@ -11,40 +11,53 @@ import torch
 from pairalign.features import LogMel, length_mask
 from pairalign.model.encoder import encoder_lengths
 from pairalign.training import distributed, losses
-from pairalign.training.data import augmentation_batch, realization_batch
+from pairalign.training.data import Segments, augmentation_batch, realization_batch
 from pairalign.training.matching import match_by_time, match_words
+from pairalign.training.phones import UNKNOWN, phone_labels
 from pairalign.training.run import Run
 from pairalign.views import MILD, STRONG, make_view
 
 MASK_FRAMES = 5
 LONGEST_WORD_SEGMENT_S = 1.6
+ALIGN_AFTER = 0.04  # of the stage: before that phones are spread evenly over their word
 TRUST_TEACHER_AFTER = 0.2  # of the stage: the teacher's frames know nothing at first, so DTW runs on log-mel alone
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side of a contrast: what the teacher heard (mild view, source time) and what the student heard."""
+class Mild:
+    """What the teacher heard: latents (B, T, Z) of a mild view in source time, and its log-mel (B, T, F) for DTW."""
 
-    teacher: torch.Tensor  # (B, T, Z) latents of the mild view
-    teacher_lengths: torch.Tensor
-    mel: torch.Tensor  # (B, T, F) of the mild view at the encoder's rate, for DTW
-    student: torch.Tensor  # (B, T', Z)
-    source: torch.Tensor  # (B, T') the source frame of each student frame, -1 outside
+    latents: torch.Tensor
+    lengths: torch.Tensor
+    mel: torch.Tensor
 
 
-def _side(run: Run, step: int, stream: int, wave: torch.Tensor, lengths: torch.Tensor) -> Side:
-    wave, lengths = wave.to(run.device), lengths.to(run.device)
-    mild = make_view(wave, lengths, MILD, run.generator(step, stream)).log_mel()
-    strong = make_view(wave, lengths, STRONG, run.generator(step, stream + 1))
-    features = strong.log_mel()
-    masked = _span_mask(features, run.config.masked_share, run.generator(step, stream + 2))
+@dataclass(frozen=True)
+class Strong:
+    """What the student heard: latents (B, T', Z) of a strong view, and the source frame (B, T') of each, -1 outside."""
+
+    latents: torch.Tensor
+    source: torch.Tensor
+
+
+def _mild(run: Run, step: int, stream: int, segments: Segments) -> Mild:
+    wave, lengths = segments.wave.to(run.device), segments.lengths.to(run.device)
+    features = make_view(wave, lengths, MILD, run.generator(step, stream)).log_mel()
+    with run.autocast(), torch.no_grad():
+        heard = run.teacher.encode(features)
+    mel = torch.nn.functional.avg_pool1d(features.mel, 2, ceil_mode=True).transpose(1, 2)
+    return Mild(heard.latents, heard.lengths, mel)
+
+
+def _strong(run: Run, step: int, stream: int, segments: Segments, mild: Mild) -> Strong:
+    wave, lengths = segments.wave.to(run.device), segments.lengths.to(run.device)
+    view = make_view(wave, lengths, STRONG, run.generator(step, stream))
+    features = view.log_mel()
+    masked = _span_mask(features, run.config.masked_share, run.generator(step, stream + 1))
     with run.autocast():
-        with torch.no_grad():
-            heard = run.teacher.encode(mild)
         student = run.model.encode(features, masked)
-    source = match_by_time(strong.time_map, student.lengths, heard.lengths, student.latents.shape[1])
-    mel = torch.nn.functional.avg_pool1d(mild.mel, 2, ceil_mode=True).transpose(1, 2)
-    return Side(heard.latents, heard.lengths, mel, student.latents, source)
+    source = match_by_time(view.time_map, student.lengths, mild.lengths, student.latents.shape[1])
+    return Strong(student.latents, source)
 
 
 def _span_mask(features: LogMel, share: float, generator: torch.Generator) -> torch.Tensor:
@@ -57,10 +70,15 @@ def _span_mask(features: LogMel, share: float, generator: torch.Generator) -> to
 
 def frame_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
     """One step: a batch of word pairs where words are known, else of two views of one segment."""
-    config = run.config
-    draw = np.random.default_rng((7, config.seed, step)).random()
-    if run.words is not None and len(run.words) and draw < config.realization_share:
+    draw = np.random.default_rng((7, run.config.seed, step)).random()
+    if run.words is not None and len(run.words) and draw < run.config.realization_share:
         return _realization_step(run, step, progress)
+    return _augmentation_step(run, step, progress)
+
+
+def _augmentation_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+    """Two strong views of each segment against the teacher's mild one."""
+    config = run.config
     batch = augmentation_batch(
         run.bank,
         run.items,
@@ -72,16 +90,13 @@ def frame_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict
         run.rank,
         run.world,
     )
-    sides = [_side(run, step, stream, batch.wave, batch.lengths) for stream in (10, 20)]
-    shared = _shared_negatives(run, step, sides)
-    loss = (
-        sum(
-            losses.frame_contrast(mine.student, _keys(other, mine.source), [], shared, config.contrast_temperature)
-            for mine, other in (sides, sides[::-1])
-        )
-        / 2
-    )
-    return loss, {"frame_loss": float(loss.detach())}
+    mild = _mild(run, step, 10, batch)
+    views = [_strong(run, step, stream, batch, mild) for stream in (20, 22)]
+    shared = _shared_negatives(run, step, [mild])
+    temperature = config.contrast_temperature
+    contrast = sum(losses.frame_contrast(v.latents, _keys(mild, v.source), [], shared, temperature) for v in views) / 2
+    stats = {"frame_loss": float(contrast.detach())}
+    return contrast + _phone_term(run, progress, [(batch, mild, views)], stats), stats
 
 
 def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
@@ -91,31 +106,54 @@ def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tenso
     pairs = realization_batch(
         run.bank, run.words, step, config.seed, config.realization_batch, config.min_s, longest_s, run.rank, run.world
     )
-    a = _side(run, step, 10, pairs.wave_a, pairs.lengths_a)
-    b = _side(run, step, 20, pairs.wave_b, pairs.lengths_b)
+    mild_a, mild_b = _mild(run, step, 10, pairs.a), _mild(run, step, 11, pairs.b)
+    strong_a, strong_b = _strong(run, step, 20, pairs.a, mild_a), _strong(run, step, 22, pairs.b, mild_b)
     trust = 0.0 if progress < TRUST_TEACHER_AFTER else 1.0
-    both = [torch.cat([torch.nn.functional.normalize(s.mel, dim=-1), trust * s.teacher], 2) for s in (a, b)]
-    a_to_b, b_to_a = match_words(*both, pairs.span_a_s, pairs.span_b_s, a.teacher_lengths, b.teacher_lengths)
-    shared = _shared_negatives(run, step, [a, b])
+    both = [torch.cat([torch.nn.functional.normalize(m.mel, dim=-1), trust * m.latents], 2) for m in (mild_a, mild_b)]
+    a_to_b, b_to_a = match_words(*both, pairs.span_a_s, pairs.span_b_s, mild_a.lengths, mild_b.lengths)
+    shared = _shared_negatives(run, step, [mild_a, mild_b])
     across, within = [], []
-    for mine, other, match in ((a, b, a_to_b), (b, a, b_to_a)):
-        partner = torch.where(mine.source >= 0, match.gather(1, mine.source.clamp(min=0)), -1)
-        own, theirs = _keys(mine, mine.source), _keys(other, partner)
-        temperature = config.contrast_temperature
-        across.append(losses.frame_contrast(mine.student, theirs, [own], shared, temperature))
-        within.append(losses.frame_contrast(mine.student, own, [theirs], shared, temperature))
-    loss = (sum(across) + sum(within)) / 4
-    return loss, {"across_loss": float(sum(across).detach()) / 2, "within_loss": float(sum(within).detach()) / 2}
+    for student, mine, other, match in ((strong_a, mild_a, mild_b, a_to_b), (strong_b, mild_b, mild_a, b_to_a)):
+        partner = torch.where(student.source >= 0, match.gather(1, student.source.clamp(min=0)), -1)
+        own, theirs = _keys(mine, student.source), _keys(other, partner)
+        across.append(losses.frame_contrast(student.latents, theirs, [own], shared, config.contrast_temperature))
+        within.append(losses.frame_contrast(student.latents, own, [theirs], shared, config.contrast_temperature))
+    stats = {"across_loss": float(sum(across).detach()) / 2, "within_loss": float(sum(within).detach()) / 2}
+    heard = [(pairs.a, mild_a, [strong_a]), (pairs.b, mild_b, [strong_b])]
+    return (sum(across) + sum(within)) / 4 + _phone_term(run, progress, heard, stats), stats
 
 
-def _keys(side: Side, centre: torch.Tensor) -> losses.Keys:
-    return losses.Keys(side.teacher, side.teacher_lengths, centre)
+def _phone_term(
+    run: Run, progress: float, heard: list[tuple[Segments, Mild, list[Strong]]], stats: dict[str, float]
+) -> torch.Tensor | float:
+    """Weighted cross-entropy of the phones that a lexicon gives the words; 0 without a lexicon."""
+    if run.phones is None or run.config.phone_weight == 0:
+        return 0.0
+    logits, labels = [], []
+    for segments, mild, views in heard:
+        scores = run.teacher.phone_head(mild.latents).log_softmax(-1)
+        known = phone_labels(run.phones, segments, scores, mild.lengths, progress >= ALIGN_AFTER)
+        for view in views:
+            here = torch.where(view.source >= 0, known.gather(1, view.source.clamp(min=0)), UNKNOWN)
+            logits.append(run.model.phone_head(view.latents[here >= 0]))
+            labels.append(here[here >= 0])
+    if not sum(map(len, labels)):
+        return 0.0
+    said, wanted = torch.cat(logits), torch.cat(labels)
+    loss = torch.nn.functional.cross_entropy(said, wanted)
+    stats["phone_loss"] = float(loss.detach())
+    stats["phone_accuracy"] = float((said.argmax(-1) == wanted).float().mean())
+    return run.config.phone_weight * loss
 
 
-def _shared_negatives(run: Run, step: int, sides: list[Side]) -> losses.Shared:
+def _keys(mild: Mild, centre: torch.Tensor) -> losses.Keys:
+    return losses.Keys(mild.latents, mild.lengths, centre)
+
+
+def _shared_negatives(run: Run, step: int, sides: list[Mild]) -> losses.Shared:
     """Teacher frames drawn from the batch of every rank, with the row of the batch they come from."""
-    valid = [length_mask(s.teacher_lengths, s.teacher.shape[1]) for s in sides]
-    frames = torch.cat([s.teacher[v] for s, v in zip(sides, valid, strict=True)])
+    valid = [length_mask(s.lengths, s.latents.shape[1]) for s in sides]
+    frames = torch.cat([s.latents[v] for s, v in zip(sides, valid, strict=True)])
     rows = torch.cat([v.nonzero()[:, 0] for v in valid]) + run.rank * len(valid[0])
     pick = torch.randint(len(frames), (run.config.shared_negatives,), generator=run.generator(step, 30))
     pick = pick.to(frames.device)

@@ -18,6 +18,7 @@ from pairalign.training.data import (
     AudioBank,
     DataError,
     Segments,
+    Utterance,
     Word,
     build_word_index,
     evaluation_segments,
@@ -26,6 +27,7 @@ from pairalign.training.data import (
     read_manifest,
     words_for,
 )
+from pairalign.training.phones import PhoneIndex, build_phone_index, read_lexicon
 from pairalign.training.run import Run
 
 
@@ -37,6 +39,7 @@ class Job:
     out: Path
     config: TrainConfig
     words: Path | None = None
+    lexicon: Path | None = None
     init: str | None = None
     resume: bool = False
     max_minutes: float | None = None
@@ -61,8 +64,10 @@ def prepare(job: Job, rank: int, world: int) -> Start:
     Raises: DataError for too little or unsuitable data, CheckpointError for a bad --init.
     """
     config = job.config
-    model, sidecar = _network(job)
     utterances = read_manifest(job.manifest)
+    words = words_for(utterances, job.words)
+    phones = _phones(job, utterances, words)
+    model, sidecar = _network(job, phones.names if phones else ())
     if rank > 0:
         distributed.wait()  # rank 0 decodes; the others then find its cache
     bank = load_bank(utterances, job.cache, _reporter("decoding") if rank == 0 else None)
@@ -70,7 +75,6 @@ def prepare(job: Job, rank: int, world: int) -> Start:
         distributed.wait()
     readable = _long_enough(bank, of_split(utterances, "train"), config.min_s, "training", 4)
     held_out = _long_enough(bank, of_split(utterances, "dev"), config.min_s, "dev", 2)
-    words = words_for(utterances, job.words)
     index = build_word_index(words, bank, readable) if words else None
     run = Run(
         config,
@@ -79,6 +83,7 @@ def prepare(job: Job, rank: int, world: int) -> Start:
         bank,
         readable,
         index,
+        phones,
         job.device,
         rank,
         world,
@@ -92,14 +97,29 @@ def prepare(job: Job, rank: int, world: int) -> Start:
     )
 
 
-def _network(job: Job) -> tuple[PairAlignModel, dict | None]:
+def _phones(job: Job, utterances: list[Utterance], words: list[Word]) -> PhoneIndex | None:
+    """What is spoken in the training recordings, when a lexicon is given and stage I is part of the run."""
+    if job.lexicon is None:
+        return None
+    if job.config.stage1_steps == 0:
+        raise ValueError("--lexicon supervises stage I, and this run has none: leave it out, or give stage I steps.")
+    spoken = [word for word in words if utterances[word.utterance].split == "train"]
+    if not spoken:
+        raise DataError("--lexicon needs the times of the words spoken: give them with --words.")
+    return build_phone_index(spoken, read_lexicon(job.lexicon))
+
+
+def _network(job: Job, phones: tuple[str, ...]) -> tuple[PairAlignModel, dict | None]:
     """A fresh network of the preset, or that of --init with its sidecar."""
     torch.manual_seed(job.config.seed)
     if job.init:
         if job.config.codes:
             raise ValueError("codes can not be set together with --init: the checkpoint brings its vocabulary.")
-        return load_model(job.init)
-    preset = PRESETS[job.config.preset]()
+        model, sidecar = load_model(job.init)
+        if phones and model.config.phones != phones:
+            raise ValueError("the lexicon gives other phones than the checkpoint of --init was trained on.")
+        return model, sidecar
+    preset = replace(PRESETS[job.config.preset](), phones=phones)
     return PairAlignModel(replace(preset, codes=job.config.codes) if job.config.codes else preset), None
 
 
@@ -119,6 +139,7 @@ def _settings(run: Run, sidecar: dict | None, words: list[Word], world: int) -> 
         "world": world,
         "data": digest.hexdigest(),
         "words": hashlib.sha256(repr([(w.utterance, w.start_s, w.end_s, w.text) for w in words]).encode()).hexdigest(),
+        "phones": hashlib.sha256(repr(run.phones).encode()).hexdigest(),
         "init": sidecar["sha256"] if sidecar else None,
         "device": run.device,
     }
@@ -148,6 +169,7 @@ def _data_card(job: Job, run: Run, sidecar: dict | None) -> dict:
         "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
         "skipped": len(bank.skipped),
         "word_times_used": words_used and config.stage1_steps > 0,
+        "lexicon_used": run.phones is not None and config.phone_weight > 0,
         "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
         "before": sidecar["data"] if sidecar else None,  # what the checkpoint it started from had heard
     }

@@ -8,6 +8,7 @@ import torch
 from pairalign.model import PairAlignModel
 from pairalign.training.config import TrainConfig
 from pairalign.training.data import AudioBank, WordIndex
+from pairalign.training.phones import PhoneIndex
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Run:
     bank: AudioBank
     items: list[int]
     words: WordIndex | None
+    phones: PhoneIndex | None = None
     device: str = "cpu"
     rank: int = 0
     world: int = 1

@@ -235,6 +235,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``python -m pairalign train``."""
     parser.add_argument("--manifest", required=True, type=Path, help="manifest CSV, or a folder of audio")
     parser.add_argument("--words", type=Path, help="CSV of word times: the same word by two speakers becomes a pair")
+    parser.add_argument("--lexicon", type=Path, help="CMUdict-like file: phones of the words supervise stage I")
     parser.add_argument("--out", required=True, type=Path, help="run folder")
     parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
     parser.add_argument(
@@ -274,6 +275,7 @@ def run_from_args(args: argparse.Namespace) -> dict:
         args.out,
         config,
         args.words,
+        args.lexicon,
         args.init,
         args.resume,
         args.max_minutes,

@@ -311,9 +311,9 @@ class TestRealizationBatch:
         speaker = [utterance.speaker for utterance in bank.utterances]
         for step in range(20):
             pairs = data.realization_batch(bank, index, step, 0, n_pairs=6)
-            for a, b in zip(pairs.utterance_a, pairs.utterance_b, strict=True):
+            for a, b in zip(pairs.a.utterance_ids, pairs.b.utterance_ids, strict=True):
                 assert speaker[a] != speaker[b]
-            for lengths, span in ((pairs.lengths_a, pairs.span_a_s), (pairs.lengths_b, pairs.span_b_s)):
+            for lengths, span in ((pairs.a.lengths, pairs.span_a_s), (pairs.b.lengths, pairs.span_b_s)):
                 seconds = lengths / SAMPLE_RATE_HZ
                 assert seconds.min() >= 0.4 - 1e-3 and seconds.max() <= 1.6 + 1e-3
                 assert (span[:, 0] >= 0).all() and (span[:, 1] <= seconds + 1e-4).all()
@@ -325,8 +325,8 @@ class TestRealizationBatch:
         for k in range(8):
             word_s = 0.1 if index.types[pairs.word_ids[k]] == "one" else 0.5
             start = round(float(pairs.span_a_s[k, 0]) * SAMPLE_RATE_HZ)
-            expected = bank.wave(int(pairs.utterance_a[k]), word_s, word_s + 0.3)
-            nearby = [pairs.wave_a[k, max(0, start + d) :].numpy()[: len(expected)] for d in (-1, 0, 1)]
+            expected = bank.wave(int(pairs.a.utterance_ids[k]), word_s, word_s + 0.3)
+            nearby = [pairs.a.wave[k, max(0, start + d) :].numpy()[: len(expected)] for d in (-1, 0, 1)]
             assert any(np.array_equal(found, expected[: len(found)]) for found in nearby)
 
     def test_order_is_a_function_of_seed_and_step(self, bank: data.AudioBank, index: data.WordIndex) -> None:
