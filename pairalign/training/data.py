@@ -48,7 +48,7 @@ MIN_WORD_S = 0.15  # shorter words are one-letter function words: mostly context
 MAX_WORD_S = 1.5  # longer ones have a pause inside
 SPEECH_SHARE = 0.5  # a segment with fewer active frames is drawn again
 TRIES = 4
-SPREAD = 0.25  # durations within one batch differ by at most this from the batch's own
+SPREAD = 0.1  # durations within one batch differ by at most this from the batch's own
 _AUGMENTATION, _REALIZATION, _EVALUATION = 1, 2, 3  # separate random streams
 
 

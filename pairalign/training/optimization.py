@@ -9,10 +9,15 @@ from pairalign.training.run import Run
 
 
 def make_optimizer(run: Run, stage: int) -> torch.optim.AdamW:
-    """AdamW over what a stage trains: encoder and phone head in I, adapter and decoder in II, those and perhaps the encoder in III."""
+    """AdamW over what a stage trains.
+
+    Encoder and phone head in I, adapter and decoder in II, those and perhaps the encoder in III.
+    """
     model = run.model
     model.requires_grad_(False)
-    parts = [(model.encoder, 1.0), (model.phone_head, 1.0)] if stage == 1 else [(model.adapter, 1.0), (model.decoder, 1.0)]
+    parts = [(model.encoder, 1.0), (model.phone_head, 1.0)]
+    if stage > 1:
+        parts = [(model.adapter, 1.0), (model.decoder, 1.0)]
     if stage == 3 and run.config.encoder_rate_scale > 0:
         parts.append((model.encoder, run.config.encoder_rate_scale))
     groups = []

@@ -50,10 +50,12 @@ def read_lexicon(path: str | Path) -> dict[str, tuple[str, ...]]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"lexicon {path} cannot be read ({error}). Give a text file of lines 'WORD  P H O N E S'.") from None
+        raise DataError(
+            f"lexicon {path} cannot be read ({error}); give a text file of lines 'WORD  PH ONE S'."
+        ) from None
     entries: dict[str, tuple[str, ...]] = {}
     for line in lines:
-        word, *phones = line.split("#")[0].split()[:64] if line.split("#")[0].strip() else [""]
+        word, *phones = line.split("#")[0].split() or [""]
         if phones and not word.startswith(";;;") and not word.endswith(")"):
             entries.setdefault(word.casefold(), tuple(phone.rstrip("0123456789") for phone in phones))
     if not entries:

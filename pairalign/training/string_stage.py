@@ -4,7 +4,7 @@ Shapes: B batch, T frames, U tokens.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -15,42 +15,39 @@ from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.network import Encoded
 from pairalign.training import losses
-from pairalign.training.data import augmentation_batch
+from pairalign.training.data import Segments, augmentation_batch
 from pairalign.training.likelihood_contrast import likelihood_contrast
 from pairalign.training.run import Run
 from pairalign.training.targets import Target, aim_at_view, shorten, teacher_targets, viterbi_targets
 from pairalign.views import MILD, STRONG, View, ViewRanges, make_view
 
 NATURAL_RATE_HZ = 22.0  # where the wanted rate starts to fall from
+# what the further views of a bridge target may differ in: nothing that moves the frames
+CONSENSUS = ViewRanges((0.0, 0.0), (1.0, 1.0), (0.92, 1.08), 5.0, (0.05, 0.2), 0.3, (12.0, 30.0), 0.7, 0.0, (-6.0, 0.0))
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One view as the decoder gets it."""
+    """One view as the network gets it."""
 
     view: View
     features: LogMel
     encoded: Encoded
-    condition: Condition
 
 
-def _hear(
-    run: Run,
-    model: PairAlignModel,
-    step: int,
-    stream: int,
-    wave: torch.Tensor,
-    lengths: torch.Tensor,
-    ranges: ViewRanges,
-) -> Heard:
+def _hear(run: Run, model: PairAlignModel, step: int, stream: int, batch: Segments, ranges: ViewRanges) -> Heard:
+    wave, lengths = batch.wave.to(run.device), batch.lengths.to(run.device)
     view = make_view(wave, lengths, ranges, run.generator(step, stream))
     features = view.log_mel()
     frozen = run.config.encoder_rate_scale == 0 or run.config.stage_at(step)[0] == 2
+    with run.autocast(), torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+        encoded = model.encode(features)
+    return Heard(view, features, encoded)
+
+
+def _condition(run: Run, model: PairAlignModel, heard: Heard) -> Condition:
     with run.autocast():
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            encoded = model.encode(features)
-        condition = model.condition(encoded)
-    return Heard(view, features, encoded, condition)
+        return model.condition(heard.encoded)
 
 
 def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
@@ -59,31 +56,40 @@ def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch
     batch = augmentation_batch(
         run.bank, run.items, step, config.seed, config.string_batch, config.min_s, config.max_s, run.rank, run.world
     )
-    wave, lengths = batch.wave.to(run.device), batch.lengths.to(run.device)
-    with torch.no_grad():
-        source = _hear(run, run.teacher, step, 40, wave, lengths, MILD)
-    ranges = STRONG if config.cross_paired else MILD
-    views = [_hear(run, run.model, step, stream, wave, lengths, ranges) for stream in (50, 60)]
     stats: dict[str, float] = {}
-    targets = viterbi_targets(run.teacher, source.encoded)
-    if stage == 3 and config.teacher_targets:
-        targets = _adaptive_targets(run, step, progress, targets, source, wave, lengths, stats)
+    with torch.no_grad():
+        source = _hear(run, run.teacher, step, 40, batch, MILD)
+        targets = _bridge(run, step, batch, source)
+        if stage == 3 and config.teacher_targets:
+            targets = _adaptive_targets(run, step, progress, targets, source, batch, stats)
+    ranges = STRONG if config.cross_paired else MILD
+    views = [_hear(run, run.model, step, stream, batch, ranges) for stream in (50, 60)]
+    conditions = [_condition(run, run.model, heard) for heard in views]
     ramp = 1.0 if stage == 3 else min(1.0, 2 * progress)
     total = torch.zeros((), device=run.device)
     aimed = [aim_at_view(targets, h.view, h.encoded.lengths, run.model.decoder.eos_id) for h in views]
-    for stream, (heard, aim) in enumerate(zip(views, aimed, strict=True)):
-        loss, parts = _forced_loss(run, step, 70 + stream, heard, aim, ramp)
+    for stream, (condition, aim) in enumerate(zip(conditions, aimed, strict=True)):
+        loss, parts = _forced_loss(run, step, 70 + stream, condition, aim, ramp)
         total = total + loss / 2
         for name, value in parts.items():
             stats[name] = stats.get(name, 0.0) + value / 2
-    stats["target_rate_hz"] = sum(len(t.ids) for t in targets) * 16000 / float(lengths.sum())
+    stats["target_rate_hz"] = sum(len(t.ids) for t in targets) * 16000 / float(batch.lengths.sum())
     if stage == 3 and config.contrast_weight > 0:
-        contrast = likelihood_contrast(run, views[0].condition, aimed[1][0], batch.utterance_ids, stats)
+        contrast = likelihood_contrast(run, conditions[0], aimed[1][0], batch.utterance_ids, stats)
         total = total + config.contrast_weight * contrast
     return total, stats
 
 
-def _forced_loss(run: Run, step: int, stream: int, heard: Heard, aim: tuple, ramp: float) -> tuple:
+def _bridge(run: Run, step: int, batch: Segments, source: Heard) -> list[Target]:
+    """Viterbi strings of the latents that several views in source time agree on: less noise than one view has."""
+    latents = source.encoded.latents
+    for k in range(1, run.config.consensus_views):
+        latents = latents + _hear(run, run.teacher, step, 40 + k, batch, CONSENSUS).encoded.latents
+    agreed = replace(source.encoded, latents=torch.nn.functional.normalize(latents, dim=-1))
+    return viterbi_targets(run.teacher, agreed)
+
+
+def _forced_loss(run: Run, step: int, stream: int, condition: Condition, aim: tuple, ramp: float) -> tuple:
     """Cross-paired teacher forcing on a corrupted prefix, with the attention guide and the onset clock."""
     config, decoder = run.config, run.model.decoder
     strings, starts, ends, known = aim
@@ -95,10 +101,10 @@ def _forced_loss(run: Run, step: int, stream: int, heard: Heard, aim: tuple, ram
         run.generator(step, stream),
     )
     with run.autocast():
-        logits, attention = decoder(inputs, heard.condition)
+        logits, attention = decoder(inputs, condition)
     entropy = losses.string_cross_entropy(logits, strings, decoder.eos_id, config.eos_weight)
     guide = losses.guide_loss(attention, starts, ends, known)
-    onset = losses.onset_loss(heard.condition.onset_logits, starts, known, heard.encoded.lengths)
+    onset = losses.onset_loss(condition.onset_logits, starts, known, condition.lengths)
     loss = entropy + config.guide_weight * guide + config.onset_weight * onset
     right = (logits.argmax(-1) == strings.ids)[strings.ids >= 0].float().mean()
     return loss, {
@@ -115,18 +121,15 @@ def _adaptive_targets(
     progress: float,
     bridge: list[Target],
     source: Heard,
-    wave: torch.Tensor,
-    lengths: torch.Tensor,
+    batch: Segments,
     stats: dict[str, float],
 ) -> list[Target]:
     """Teacher strings under length control; the bridge's with probability rho (quarter cosine, then a floor)."""
-    with torch.no_grad():
-        # one step at a time is faster in float32 than in bf16 on a CPU, and is how the tokenizer decodes
-        decoded = teacher_targets(
-            run.teacher, source.features, source.encoded, _float(source.condition), DecodingOptions()
-        )
-        with run.autocast():
-            decoded, dropped = _controlled(run, step, progress, decoded, source, wave, lengths)
+    # one step at a time is faster in float32 than in bf16 on a CPU, and is how the tokenizer decodes
+    condition = _float(_condition(run, run.teacher, source))
+    decoded = teacher_targets(run.teacher, source.features, source.encoded, condition, DecodingOptions())
+    with run.autocast():
+        decoded, dropped = _controlled(run, step, progress, decoded, source, batch)
     rho = max(run.config.bridge_floor, math.cos(min(1.0, progress / 0.3) * math.pi / 2))
     use_bridge = torch.rand(len(bridge), generator=run.generator(step, 80)) < rho
     drifted = torch.tensor([_drifted(t, b, run.config.length_guard) for t, b in zip(decoded, bridge, strict=True)])
@@ -153,8 +156,7 @@ def _controlled(
     progress: float,
     targets: list[Target],
     source: Heard,
-    wave: torch.Tensor,
-    lengths: torch.Tensor,
+    batch: Segments,
 ) -> tuple[list[Target], int]:
     """Length control: keep what the audio says, drop what is noise or already known (method: stage III, 5)."""
     config = run.config
@@ -165,7 +167,7 @@ def _controlled(
     if config.length_control == "random":
         worth = torch.rand(strings.ids.shape, generator=run.generator(step, 81)).numpy()
     else:
-        other = _hear(run, run.teacher, step, 82, wave, lengths, STRONG).condition
+        other = _condition(run, run.teacher, _hear(run, run.teacher, step, 82, batch, STRONG))
         worth_t = _token_log_probs(decoder, strings, other)
         if config.length_control == "gain":
             unrelated = other.rows(torch.arange(len(targets)).roll(1).to(run.device))

@@ -242,7 +242,9 @@ class TestBank:
 
 
 def equal(a: object, b: object) -> bool:
-    return all(torch.equal(value, vars(b)[name]) for name, value in vars(a).items())
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    return all(equal(value, vars(b)[name]) for name, value in vars(a).items())
 
 
 class TestAugmentationBatch:
