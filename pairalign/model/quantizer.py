@@ -3,6 +3,8 @@
 Shapes: B batch, T frames, Z latent size, K codes, N samples.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional as fn
@@ -30,14 +32,16 @@ class Codebook(nn.Module):
         with torch.autocast(latents.device.type, enabled=False):  # bf16 would move frames to another code
             return latents.float() @ self.codes.T
 
-    def viterbi(self, latents: torch.Tensor, lengths: torch.Tensor, penalty: float | None = None) -> torch.Tensor:
-        """Best code path under a switch penalty: (B, T, Z) -> (B, T)."""
+    def viterbi(
+        self, latents: torch.Tensor, lengths: torch.Tensor, penalty: float | torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Best code path under a switch penalty (one, or (B, 1)): (B, T, Z) -> (B, T)."""
         penalty = float(self.switch_penalty) if penalty is None else penalty
         return smooth_codes(self.log_scores(latents), lengths, penalty)
 
 
-def smooth_codes(log_scores: torch.Tensor, lengths: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Viterbi path through log_scores (B, T, K) where every change of code costs `penalty`; returns (B, T)."""
+def smooth_codes(log_scores: torch.Tensor, lengths: torch.Tensor, penalty: float | torch.Tensor) -> torch.Tensor:
+    """Viterbi path through log_scores (B, T, K) where every change of code costs `penalty` (one, or (B, 1)): (B, T)."""
     batch, frames, codes = log_scores.shape
     # frames past the end get equal scores: the path then stays where the last real frame left it
     inside = torch.arange(frames, device=log_scores.device)[None] < lengths[:, None]
@@ -65,14 +69,22 @@ def runs_of(path: torch.Tensor, length: int) -> tuple[list[int], list[int]]:
 
 
 def fit_switch_penalty(log_scores: torch.Tensor, lengths: torch.Tensor, rate_hz: float, frame_rate_hz: float) -> float:
-    """The switch penalty at which the Viterbi strings have `rate_hz` tokens per second, by bisection."""
+    """The switch penalty at which the Viterbi strings have `rate_hz` tokens per second."""
     seconds = float(lengths.sum()) / frame_rate_hz
+
+    def rate_of(penalty: float) -> float:
+        path = smooth_codes(log_scores, lengths, penalty)
+        return sum(len(runs_of(p, int(n))[0]) for p, n in zip(path, lengths, strict=True)) / seconds
+
+    return bisect_penalty(rate_of, rate_hz)
+
+
+def bisect_penalty(rate_of: Callable[[float], float], rate_hz: float) -> float:
+    """The penalty in 0..20 at which `rate_of(penalty)`, which falls with the penalty, is `rate_hz`."""
     low, high = 0.0, 20.0
     for _ in range(14):
         middle = (low + high) / 2
-        path = smooth_codes(log_scores, lengths, middle)
-        tokens = sum(len(runs_of(p, int(n))[0]) for p, n in zip(path, lengths, strict=True))
-        low, high = (middle, high) if tokens / seconds > rate_hz else (low, middle)
+        low, high = (middle, high) if rate_of(middle) > rate_hz else (low, middle)
     return (low + high) / 2
 
 

@@ -98,11 +98,9 @@ def prepare(job: Job, rank: int, world: int) -> Start:
 
 
 def _phones(job: Job, utterances: list[Utterance], words: list[Word]) -> PhoneIndex | None:
-    """What is spoken in the training recordings, when a lexicon is given and stage I is part of the run."""
+    """What is spoken in the training recordings, when a lexicon is given."""
     if job.lexicon is None:
         return None
-    if job.config.stage1_steps == 0:
-        raise ValueError("--lexicon supervises stage I, and this run has none: leave it out, or give stage I steps.")
     spoken = [word for word in words if utterances[word.utterance].split == "train"]
     if not spoken:
         raise DataError("--lexicon needs the times of the words spoken: give them with --words.")
@@ -113,14 +111,20 @@ def _network(job: Job, phones: tuple[str, ...]) -> tuple[PairAlignModel, dict | 
     """A fresh network of the preset, or that of --init with its sidecar."""
     torch.manual_seed(job.config.seed)
     if job.init:
-        if job.config.codes:
-            raise ValueError("codes can not be set together with --init: the checkpoint brings its vocabulary.")
         model, sidecar = load_model(job.init)
         if phones and model.config.phones != phones:
             raise ValueError("the lexicon gives other phones than the checkpoint of --init was trained on.")
-        return model, sidecar
+        return (_with_codes(model, job.config.codes) if job.config.codes else model), sidecar
     preset = replace(PRESETS[job.config.preset](), phones=phones)
     return PairAlignModel(replace(preset, codes=job.config.codes) if job.config.codes else preset), None
+
+
+def _with_codes(model: PairAlignModel, codes: int) -> PairAlignModel:
+    """The same encoder with a codebook of another size and a decoder that knows nothing yet."""
+    fresh = PairAlignModel(replace(model.config, codes=codes))
+    fresh.encoder.load_state_dict(model.encoder.state_dict())
+    fresh.phone_head.load_state_dict(model.phone_head.state_dict())
+    return fresh
 
 
 def _long_enough(bank: AudioBank, items: list[int], min_s: float, what: str, least: int) -> list[int]:

@@ -25,6 +25,7 @@ class Run:
     device: str = "cpu"
     rank: int = 0
     world: int = 1
+    bridge_penalties: tuple[float, float] = (1.0, 1.0)  # of targets without and with phones, see bridge.fit_bridge
 
     def generator(self, step: int, stream: int) -> torch.Generator:
         """Random numbers of one purpose at one step: nothing has to be saved to resume."""

@@ -4,45 +4,22 @@ Shapes: B batch, T frames, U tokens.
 """
 
 import math
-from dataclasses import dataclass, replace
 
 import torch
 
 from pairalign.decoding import DecodingOptions
-from pairalign.features import LogMel
 from pairalign.model import PairAlignModel
 from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
-from pairalign.model.network import Encoded
 from pairalign.training import losses
+from pairalign.training.bridge import Heard, agreed_latents, bridge_targets, hear
 from pairalign.training.data import Segments, augmentation_batch
 from pairalign.training.likelihood_contrast import likelihood_contrast
 from pairalign.training.run import Run
-from pairalign.training.targets import Target, aim_at_view, shorten, teacher_targets, viterbi_targets
-from pairalign.views import MILD, STRONG, View, ViewRanges, make_view
+from pairalign.training.targets import Target, aim_at_view, shorten, teacher_targets
+from pairalign.views import MILD, STRONG
 
 NATURAL_RATE_HZ = 22.0  # where the wanted rate starts to fall from
-# what the further views of a bridge target may differ in: nothing that moves the frames
-CONSENSUS = ViewRanges((0.0, 0.0), (1.0, 1.0), (0.92, 1.08), 5.0, (0.05, 0.2), 0.3, (12.0, 30.0), 0.7, 0.0, (-6.0, 0.0))
-
-
-@dataclass(frozen=True)
-class Heard:
-    """One view as the network gets it."""
-
-    view: View
-    features: LogMel
-    encoded: Encoded
-
-
-def _hear(run: Run, model: PairAlignModel, step: int, stream: int, batch: Segments, ranges: ViewRanges) -> Heard:
-    wave, lengths = batch.wave.to(run.device), batch.lengths.to(run.device)
-    view = make_view(wave, lengths, ranges, run.generator(step, stream))
-    features = view.log_mel()
-    frozen = run.config.encoder_rate_scale == 0 or run.config.stage_at(step)[0] == 2
-    with run.autocast(), torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-        encoded = model.encode(features)
-    return Heard(view, features, encoded)
 
 
 def _condition(run: Run, model: PairAlignModel, heard: Heard) -> Condition:
@@ -58,12 +35,12 @@ def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch
     )
     stats: dict[str, float] = {}
     with torch.no_grad():
-        source = _hear(run, run.teacher, step, 40, batch, MILD)
-        targets = _bridge(run, step, batch, source)
+        source = hear(run, run.teacher, step, 40, batch, MILD)
+        targets = bridge_targets(run, agreed_latents(run, step, batch, source))
         if stage == 3 and config.teacher_targets:
             targets = _adaptive_targets(run, step, progress, targets, source, batch, stats)
     ranges = STRONG if config.cross_paired else MILD
-    views = [_hear(run, run.model, step, stream, batch, ranges) for stream in (50, 60)]
+    views = [hear(run, run.model, step, stream, batch, ranges) for stream in (50, 60)]
     conditions = [_condition(run, run.model, heard) for heard in views]
     ramp = 1.0 if stage == 3 else min(1.0, 2 * progress)
     total = torch.zeros((), device=run.device)
@@ -78,15 +55,6 @@ def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch
         contrast = likelihood_contrast(run, conditions[0], aimed[1][0], batch.utterance_ids, stats)
         total = total + config.contrast_weight * contrast
     return total, stats
-
-
-def _bridge(run: Run, step: int, batch: Segments, source: Heard) -> list[Target]:
-    """Viterbi strings of the latents that several views in source time agree on: less noise than one view has."""
-    latents = source.encoded.latents
-    for k in range(1, run.config.consensus_views):
-        latents = latents + _hear(run, run.teacher, step, 40 + k, batch, CONSENSUS).encoded.latents
-    agreed = replace(source.encoded, latents=torch.nn.functional.normalize(latents, dim=-1))
-    return viterbi_targets(run.teacher, agreed)
 
 
 def _forced_loss(run: Run, step: int, stream: int, condition: Condition, aim: tuple, ramp: float) -> tuple:
@@ -167,7 +135,7 @@ def _controlled(
     if config.length_control == "random":
         worth = torch.rand(strings.ids.shape, generator=run.generator(step, 81)).numpy()
     else:
-        other = _condition(run, run.teacher, _hear(run, run.teacher, step, 82, batch, STRONG))
+        other = _condition(run, run.teacher, hear(run, run.teacher, step, 82, batch, STRONG))
         worth_t = _token_log_probs(decoder, strings, other)
         if config.length_control == "gain":
             unrelated = other.rows(torch.arange(len(targets)).roll(1).to(run.device))

@@ -1,4 +1,4 @@
-"""Target strings with times: from the Viterbi path (stage II), from the EMA teacher (stage III), and length control.
+"""Target strings with times: what they are, those of the EMA teacher (stage III), length control.
 
 Shapes: B batch, T frames, U tokens.
 """
@@ -14,7 +14,6 @@ from pairalign.model import PairAlignModel
 from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.network import Encoded
-from pairalign.model.quantizer import runs_of
 from pairalign.placement import token_starts
 from pairalign.training.losses import IGNORED, Strings, pack_strings
 from pairalign.views import View
@@ -38,12 +37,6 @@ class Target:
                 ids.append(self.ids[u])
                 starts.append(self.starts[u] if starts else 0)
         return Target(ids, starts, self.end)
-
-
-def viterbi_targets(model: PairAlignModel, encoded: Encoded) -> list[Target]:
-    """The deterministic strings of stage II: VQ smoothed to the wanted rate."""
-    paths = model.codebook.viterbi(encoded.latents, encoded.lengths).cpu()
-    return [Target(*runs_of(path, int(n)), int(n)) for path, n in zip(paths, encoded.lengths, strict=True)]
 
 
 def teacher_targets(

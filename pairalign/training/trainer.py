@@ -20,6 +20,7 @@ from pairalign.device import pick_device
 from pairalign.features import FeatureOptions
 from pairalign.model.network import PRESETS
 from pairalign.training import distributed
+from pairalign.training.bridge import fit_bridge
 from pairalign.training.codes import fit_codebook
 from pairalign.training.config import TrainConfig, parse_overrides
 from pairalign.training.job import Job, Start, prepare
@@ -60,6 +61,10 @@ def _train(job: Job, rank: int, world: int) -> dict:
     optimizer = make_optimizer(run, config.stage_at(progress.step)[0])
     if parts is not None:
         restore_optimizer(optimizer, parts["optimizer"])
+    if job.init and config.codes and config.stage1_steps == 0 and not job.resume:
+        fit_codebook(run)  # the encoder of --init, a vocabulary of another size
+    if config.stage_at(progress.step)[0] > 1:
+        run.bridge_penalties = fit_bridge(run)
     if log and not job.resume:
         log.write(step=0, event="start", config=config.to_dict(), data=start.card, world=world)
     loop = Loop(job, start, optimizer, progress, log)
@@ -144,6 +149,9 @@ class Loop:
             self.write(event="codebook", switch_penalty=penalty)
         if finished == 2:
             run.model.load_state_dict(run.teacher.state_dict())
+        if finished == 1 and self.progress.step < config.total_steps:
+            run.bridge_penalties = fit_bridge(run)
+            self.write(event="bridge", penalties=run.bridge_penalties)
         if finished < 3 and self.progress.step < config.total_steps:
             self.optimizer = make_optimizer(run, config.stage_at(self.progress.step)[0])
 
