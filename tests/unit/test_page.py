@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -65,16 +66,17 @@ class TestPlots:
         assert plots.draw_all(bare) == []
 
 
-class TestHtml:
-    @pytest.fixture(scope="class")
-    def html(self, report: dict, drawn: list[plots.Plot]) -> str:
-        return page.html_page(report, drawn)
+@pytest.fixture(scope="module")
+def html(report: dict, drawn: list[plots.Plot]) -> str:
+    return page.html_page(report, drawn)
 
+
+class TestHtml:
     def test_every_measure_is_there_with_its_meaning(self, html: str) -> None:
         for metrics in glossary.GROUPS.values():
             for metric, meaning in metrics.items():
                 assert f"<code>{metric}</code>" in html and meaning.text in html
-        assert "0.260" in html or "[0.200, 0.300]" in html
+        assert "[0.200, 0.300]" in html
         assert html.count("<svg") == 4
 
     def test_names_are_escaped(self, html: str) -> None:
@@ -116,7 +118,7 @@ class TestFiles:
             page.check_folder(tmp_path / "taken")
 
     def test_missing_matplotlib_is_told_before_the_work(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
         with pytest.raises(EvaluationError, match="pip install matplotlib"):
             page.check_folder(tmp_path / "new")
         assert not (tmp_path / "new").exists()
