@@ -89,7 +89,7 @@ def html_page(report: dict[str, Any], drawn: Sequence[Plot]) -> str:
 
 def markdown_page(report: dict[str, Any], drawn: Sequence[Plot]) -> str:
     """The tables, the plots as images next to the file."""
-    lines = [f"# {_cell(report['data'].get('checkpoint', 'Checkpoint'))}: evaluation", "", _about(report), ""]
+    lines = [f"# {_cell(report['data'].get('checkpoint', 'Checkpoint'))}: evaluation", "", _cell(_about(report)), ""]
     lines += [f"- `{_cell(method)}`: {METHODS[method]}" for method in report["methods"] if method in METHODS]
     for plot in drawn:
         lines += ["", f"![{plot.title}]({plot.name}.svg)", "", plot.caption]
@@ -153,7 +153,8 @@ def _about(report: dict[str, Any]) -> str:
     if "word_search" in data:
         searched = data["word_search"]
         parts.insert(2, f"word search with {searched['queries']} queries in {searched['recordings']} recordings")
-    model = f"Model {str(data.get('model_sha256', '?'))[:12]}, data {data.get('manifest', '?')}."
+    source = f", data {data['manifest']}" if "manifest" in data else ""
+    model = f"Model {str(data.get('model_sha256', '?'))[:12]}{source}."
     return f"{', '.join(parts)}. Means with 95 % bootstrap intervals in brackets. {model}"
 
 

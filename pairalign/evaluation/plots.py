@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pairalign.evaluation.protocols import EvaluationError
@@ -63,7 +64,7 @@ def draw_all(report: dict[str, Any]) -> list[Plot]:
         shown = [m for m in methods if _known(report, m, "tokens_per_s") and _known(report, m, metric)]
         if shown:
             caption = "Up and to the left is better: more for fewer tokens. Bars are 95 % intervals."
-            drawn.append(_figure(name, title, caption, lambda axes: _rate(axes, report, shown, metric, label)))  # noqa: B023
+            drawn.append(_figure(name, title, caption, partial(_rate, report, shown, metric, label)))
     curves = {name: curve for name, curve in report.get("curves", {}).items() if curve}
     if curves:
         caption = (
@@ -71,13 +72,11 @@ def draw_all(report: dict[str, Any]) -> list[Plot]:
             "The dashed line is the part of the audio that changed, 2δ/T. Frames last 20 ms: frame-by-frame strings "
             "come near the line at whole frames and jump away in between."
         )
-        drawn.append(_figure("sweep", "Sliding the window", caption, lambda axes: _sweep(axes, curves, methods)))
+        drawn.append(_figure("sweep", "Sliding the window", caption, partial(_sweep, curves, methods)))
     counts = {name: used for name, used in report.get("vocabulary", {}).items() if used}
     if counts:
         caption = "Share of each token in the clean strings, most frequent first; a flat, long line uses all tokens."
-        drawn.append(
-            _figure("vocabulary", "Use of the vocabulary", caption, lambda axes: _vocabulary(axes, counts, methods))
-        )
+        drawn.append(_figure("vocabulary", "Use of the vocabulary", caption, partial(_vocabulary, counts, methods)))
     return drawn
 
 
@@ -85,7 +84,7 @@ def _known(report: dict[str, Any], method: str, metric: str) -> bool:
     return report["methods"][method].get(metric) is not None
 
 
-def _figure(name: str, title: str, caption: str, draw: Any) -> Plot:
+def _figure(name: str, title: str, caption: str, draw: Callable[[Axes], None]) -> Plot:
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -129,7 +128,7 @@ def _literal(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _rate(axes: Axes, report: dict[str, Any], shown: Sequence[str], metric: str, label: str) -> None:
+def _rate(report: dict[str, Any], shown: Sequence[str], metric: str, label: str, axes: Axes) -> None:
     for name in shown:
         x, y = (report["methods"][name][m] for m in ("tokens_per_s", metric))
         bars = {}
@@ -145,7 +144,7 @@ def _rate(axes: Axes, report: dict[str, Any], shown: Sequence[str], metric: str,
     axes.set_ylabel(label)
 
 
-def _sweep(axes: Axes, curves: dict[str, dict[str, list[float]]], methods: Sequence[str]) -> None:
+def _sweep(curves: dict[str, dict[str, list[float]]], methods: Sequence[str], axes: Axes) -> None:
     for name, curve in curves.items():
         look = _look(methods, name)
         axes.plot(
@@ -163,7 +162,7 @@ def _sweep(axes: Axes, curves: dict[str, dict[str, list[float]]], methods: Seque
     axes.legend(loc="upper left", ncols=2, fontsize=9)
 
 
-def _vocabulary(axes: Axes, counts: dict[str, list[int]], methods: Sequence[str]) -> None:
+def _vocabulary(counts: dict[str, list[int]], methods: Sequence[str], axes: Axes) -> None:
     for name, used in counts.items():
         total = sum(used)
         look = _look(methods, name)
