@@ -12,6 +12,9 @@ from pairalign.audio import AudioError
 from pairalign.checkpoint import CheckpointError, available
 from pairalign.strings import Alignment, Edit, TokenString, align
 
+# not lazily like what needs torch: importing the module later would put it in the place of its function
+from pairalign.sweep import Trajectory, sweep
+
 if TYPE_CHECKING:
     from pairalign.decoding import DecodingOptions
     from pairalign.tokenizer import Tokenizer, load
@@ -24,9 +27,11 @@ __all__ = [
     "Edit",
     "TokenString",
     "Tokenizer",
+    "Trajectory",
     "align",
     "available",
     "load",
+    "sweep",
 ]
 
 # what needs torch is imported on first use, so that `import pairalign` and --help are instant

@@ -92,6 +92,14 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
     align.add_argument("--method", default="pairalign", help="one of pairalign, vq, viterbi (default pairalign)")
+    sweep = add("sweep", _sweep, _show_sweep, "slide, mask or speed up a recording and see how its string moves")
+    sweep.add_argument("file", metavar="FILE")
+    sweep.add_argument("--kind", default="shift", choices=("shift", "snr", "speed"), help="default shift")
+    sweep.add_argument("--stop", type=float, help="last value: ms (default 100), dB (0, down from 40) or factor (1.1)")
+    sweep.add_argument("--step", type=float, help="distance of the values: ms (default 10), dB (4) or factor (0.01)")
+    sweep.add_argument("--start", type=float, default=0.0, metavar="S", help="where the window begins (default 0)")
+    sweep.add_argument("--window", type=float, default=3.0, metavar="S", help="how long it is (default 3)")
+    sweep.add_argument("--method", default=both, help=f"any of pairalign, vq, viterbi (default {both})")
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
     for name, module, about in (
         ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
@@ -105,6 +113,10 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 def _delegate(module: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], int]]:
     return lambda args: (importlib.import_module(module).run_from_args(args), EXIT_DONE)
+
+
+def _names(listed: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
 
 
 def _load(args: argparse.Namespace, methods: Sequence[str]) -> Tokenizer:
@@ -125,7 +137,7 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """One entry per file; a bad file is reported and does not stop the others."""
     from pairalign.audio import SAMPLE_RATE_HZ, AudioError, read_audio
 
-    methods = list(dict.fromkeys(m.strip() for m in args.method.split(",") if m.strip()))
+    methods = _names(args.method)
     tok = _load(args, methods)
     files: list[dict[str, Any]] = []
     for number, path in enumerate(args.files, 1):
@@ -160,6 +172,18 @@ def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     }, EXIT_DONE
 
 
+def _sweep(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    from pairalign.audio import read_audio
+    from pairalign.sweep import sweep, sweep_values
+
+    values = sweep_values(args.kind, args.stop, args.step)  # a mistake is told before the model is loaded
+    tok = _load(args, _names(args.method))
+    wave = read_audio(args.file)
+    where = {"start_s": args.start, "window_s": args.window}
+    found = {m: sweep(tok, wave, args.kind, args.stop, args.step, m, **where).to_dict() for m in _names(args.method)}
+    return {"kind": args.kind, "values": list(values), "methods": found}, EXIT_DONE
+
+
 def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
     if args.json:
         from pairalign.checkpoint import plain_json
@@ -192,6 +216,22 @@ def _show_align(result: dict[str, Any], args: argparse.Namespace) -> None:
         stop = start + width
         print(f"A  {row_a[start:stop]}\n   {marks[start:stop]}\nB  {row_b[start:stop]}\n")
     print("=  match   ~  substitution   +  insertion   -  deletion")
+
+
+def _show_sweep(result: dict[str, Any], args: argparse.Namespace) -> None:
+    from pairalign.sweep import KINDS
+
+    unit, methods = KINDS[result["kind"]].unit, result["methods"]
+    print(f"{_one_line(args.file)}  {result['kind']}; distance to the first string, to the one before, tokens\n")
+    print(f"{unit:>8}" + "".join(f"  {name:>22}" for name in methods))
+    for k, value in enumerate(result["values"]):
+        rows = ((m["distance_to_origin"][k], m["step_distance"][k], m["lengths"][k]) for m in methods.values())
+        print(f"{value:>8g}" + "".join(f"  {origin:>9.3f}{step:>7.3f}{count:>6}" for origin, step, count in rows))
+    print()
+    for name in next(iter(methods.values()))["statistics"]:
+        cells = (m["statistics"][name] for m in methods.values())
+        shown = (f"{cell!s:>12}" if isinstance(cell, bool) else f"{cell:>12.3f}" for cell in cells)
+        print(f"{name:<18}" + "  ".join(shown))
 
 
 def _columns(a: TokenString, b: TokenString, found: Alignment) -> tuple[str, str, str]:

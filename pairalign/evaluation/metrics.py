@@ -163,6 +163,11 @@ def vocab_used(strings: Sequence[Ids]) -> int:
     return len(Counter(token for x in strings for token in x))
 
 
+def token_counts(strings: Sequence[Ids]) -> list[int]:
+    """How often each token that occurs is used, most frequent first."""
+    return sorted(Counter(token for x in strings for token in x).values(), reverse=True)
+
+
 def vocab_perplexity(strings: Sequence[Ids]) -> float:
     """2^H of the token distribution: how many equally frequent tokens it is worth; 0 without tokens."""
     counts = np.array(list(Counter(token for x in strings for token in x).values()), dtype=np.float64)

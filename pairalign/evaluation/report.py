@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairalign.evaluation import metrics, protocols
+from pairalign.evaluation import drift, metrics, page, protocols
 from pairalign.evaluation.metrics import Estimate
+from pairalign.evaluation.placement_checks import measure_boundaries
 from pairalign.evaluation.protocols import EvaluationError, Result, Strings, Trials
 from pairalign.evaluation.word_search import WordSearch, make_word_search, measure_word_search
 from pairalign.training.bank import AudioBank, load_bank
@@ -24,6 +25,7 @@ MAIN = "pairalign"
 RANDOM = "random"  # not a tokenizer: strings of the same length without meaning
 BASELINES = ("vq", "viterbi", RANDOM)
 DEFAULT_LIMIT = 300
+DEFAULT_SWEEP = 60
 
 Report = dict[str, Any]
 Progress = Callable[[str], None]
@@ -41,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", metavar="FOLDER", help="where decoded audio is kept, so that a second run starts at once"
     )
+    parser.add_argument(
+        "--sweep", type=int, default=DEFAULT_SWEEP, metavar="N", help=f"segments of the sweep (default {DEFAULT_SWEEP})"
+    )
+    parser.add_argument("--report", metavar="FOLDER", help="write report.json, report.html and report.md there")
     parser.add_argument("--seed", type=int, default=0, help="draws segments, views and intervals (default 0)")
     parser.set_defaults(show=lambda report, args: print(format_table(report)))
 
@@ -50,8 +56,10 @@ def run_from_args(args: argparse.Namespace) -> Report:
     baselines = _chosen_baselines(args.baselines)
     if args.limit < 2:
         raise EvaluationError(f"--limit is {args.limit}; use 2 or more, strings are compared with those of others.")
-    if args.seed < 0:
-        raise EvaluationError(f"--seed is {args.seed}; use zero or more.")
+    for name in ("seed", "sweep"):
+        if getattr(args, name) < 0:
+            raise EvaluationError(f"--{name} is {getattr(args, name)}; use zero or more.")
+    folder = page.check_folder(args.report) if args.report else None
     everything = read_manifest(args.manifest)
     utterances = [everything[i] for i in of_split(everything, args.split)]
     words = words_for(utterances, args.words)
@@ -62,9 +70,12 @@ def run_from_args(args: argparse.Namespace) -> Report:
     bank = load_bank(utterances, cache, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
     for item in bank.skipped:
         print(f"skipped {item.path}: {item.reason}", file=sys.stderr)
-    options = {"baselines": baselines, "words": words, "progress": _say_on_stderr}
+    options = {"baselines": baselines, "words": words, "sweep": args.sweep, "progress": _say_on_stderr}
     report = evaluate(tokenizer, utterances, bank, args.split, args.limit, args.seed, **options)
     report["data"]["manifest"] = str(args.manifest)
+    if folder is not None:
+        page.write_report(report, folder)
+        print(f"report: {folder / 'report.html'}", file=sys.stderr)
     return report
 
 
@@ -78,12 +89,15 @@ def evaluate(
     *,
     baselines: Sequence[str] = BASELINES,
     words: Sequence[Word] = (),
+    sweep: int = DEFAULT_SWEEP,
     progress: Progress = lambda text: None,
 ) -> Report:
     """Measure PairAlign and the baselines on up to `limit` segments of a split.
 
-    Returns {"data", "methods": {method: {metric: value}}, "intervals": {method: {metric: [low, high]}}}; a value that
-    could not be measured is None. With `words` the word search across speakers (r2_…) is measured too.
+    Returns {"data", "methods": {method: {metric: value}}, "intervals": {method: {metric: [low, high]}}, "curves":
+    {method: `drift.mean_curve`}, "vocabulary": {method: token counts}}; a value that could not be measured is None.
+    With `words` the word search across speakers (r2_…) and word boundaries are measured too; `sweep` is the number of
+    segments that are slid under their window, 0 for none.
     """
     items = of_split(utterances, split)
     trials = protocols.make_trials(bank, items, limit, seed)
@@ -96,14 +110,18 @@ def evaluate(
     gain = _condition_gain(tokenizer, trials, strings[MAIN], seed)
     results[MAIN] |= gain
     if task is not None:
-        _add_word_search(results, task, tokenizer, bank, seed, progress)
+        _add_word_search(results, task, words, tokenizer, bank, seed, progress)
+    slid = drift.sweep_waves(bank, items, sweep, seed)
+    curves = drift.add_sweeps(results, names, slid, tokenizer, seed, progress)
     return {
-        "data": _describe(tokenizer, bank, split, trials, task, seed),
+        "data": _describe(tokenizer, bank, split, trials, task, seed) | {"sweep_segments": len(slid)},
         "methods": {name: {m: _value(e) for m, e in result.items()} for name, result in results.items()},
         "intervals": {
             name: {m: [_finite(e.low), _finite(e.high)] for m, e in result.items() if not math.isnan(e.low)}
             for name, result in results.items()
         },
+        "curves": curves,
+        "vocabulary": {name: metrics.token_counts([one.ids for one in strings[name].clean]) for name in names},
     }
 
 
@@ -146,7 +164,13 @@ def _condition_gain(tokenizer: Tokenizer, trials: Trials, strings: Strings, seed
 
 
 def _add_word_search(
-    results: dict[str, Result], task: WordSearch, tokenizer: Tokenizer, bank: AudioBank, seed: int, progress: Progress
+    results: dict[str, Result],
+    task: WordSearch,
+    words: Sequence[Word],
+    tokenizer: Tokenizer,
+    bank: AudioBank,
+    seed: int,
+    progress: Progress,
 ) -> None:
     waves = [bank.wave(i) for i in task.items]
     written = {}
@@ -154,6 +178,7 @@ def _add_word_search(
         if name != RANDOM:
             progress(f"{name}: {len(waves)} recordings for word search")
             written[name] = list(tokenizer.tokenize_batch(waves, method=name))
+            results[name] |= measure_boundaries(written[name], task.items, words, seed)
     if RANDOM in results:
         whole = protocols.random_floor(Strings(written[MAIN], [], [], []), seed)
         written[RANDOM] = whole.clean

@@ -213,15 +213,26 @@ def found(corpus: Path, bank: data.AudioBank) -> report.Report:
 
 class TestReport:
     def test_it_has_the_contract_and_the_metric_names(self, found: report.Report) -> None:
-        assert set(found) == {"data", "methods", "intervals"}
+        assert set(found) == {"data", "methods", "intervals", "curves", "vocabulary"}
         assert list(found["methods"]) == ["pairalign", "vq", "random"]
         names = (
             "tokens_per_s ned_pair ned_random separation separation_auc ued jaccard_1 jaccard_2 lcs exact_match "
             "length_deviation eos_rate vocab_used vocab_perplexity collapse_rate archive_tokens "
             "archive_token_reduction shift_50ms recall_1 mrr r2_map r2_recall_1"
         )
+        moved = (
+            "sweep_d_100 sweep_d_max sweep_excess sweep_step_mean sweep_step_mean_20 sweep_roughness sweep_length_std "
+            "sweep_length_deviation sweep_bounded delay_error_ms boundary_hit_40ms boundary_hit_40ms_even"
+        )
         for values in found["methods"].values():
             assert set(names.split()) <= set(values)
+        for name in ("pairalign", "vq"):
+            assert set(moved.split()) <= set(found["methods"][name])
+            assert found["curves"][name]["shift_ms"] == list(range(0, 101, 10))
+            assert found["vocabulary"][name] == sorted(found["vocabulary"][name], reverse=True)
+            assert len(found["vocabulary"][name]) == found["methods"][name]["vocab_used"]
+        assert not set(moved.split()) & set(found["methods"]["random"])
+        assert found["data"]["sweep_segments"] == 24
         assert found["methods"]["pairalign"]["condition_gain"] == 1.5
         assert isinstance(found["methods"]["vq"]["vocab_used"], int)
         assert found["data"]["segments"] == 12 and found["data"]["split"] == "dev"
@@ -240,8 +251,9 @@ class TestReport:
 
     def test_without_baselines_only_pairalign_is_run(self, bank: data.AudioBank) -> None:
         tokenizer = PitchTokenizer()
-        found = report.evaluate(tokenizer, bank.utterances, bank, limit=4, baselines=())
+        found = report.evaluate(tokenizer, bank.utterances, bank, limit=4, baselines=(), sweep=0)
         assert list(found["methods"]) == ["pairalign"] and tokenizer.heard == 16
+        assert found["curves"] == {} and found["data"]["sweep_segments"] == 0
 
     def test_an_unknown_split_is_named(self, bank: data.AudioBank) -> None:
         with pytest.raises(DataError, match="no recordings in split 'test'"):
@@ -261,6 +273,8 @@ class TestArguments:
             (("--baselines", ","), "nothing is not one of"),
             (("--limit", "1"), "--limit is 1; use 2 or more"),
             (("--seed", "-1"), "--seed is -1"),
+            (("--sweep", "-1"), "--sweep is -1; use zero or more"),
+            (("--report", __file__), "is a file; name a folder"),
             ((), "nowhere.csv: no such file"),
         ],
     )
@@ -273,13 +287,19 @@ class TestArguments:
         assert report._chosen_baselines("viterbi, vq,vq") == ("viterbi", "vq")
 
 
-def test_command_on_a_real_checkpoint(corpus: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["evaluate", "--manifest", str(corpus), "--limit", "3", "--device", "cpu"]
+def test_command_on_a_real_checkpoint(
+    corpus: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["evaluate", "--manifest", str(corpus), "--limit", "3", "--device", "cpu", "--sweep", "2"]
     arguments += ["--checkpoint", str(tiny_checkpoint)]
-    assert cli.main([*arguments, "--words", str(corpus / "words.csv"), "--json"]) == 0
+    words = ["--words", str(corpus / "words.csv")]
+    assert cli.main([*arguments, *words, "--report", str(tmp_path / "page"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found["methods"]) == ["pairalign", "vq", "viterbi", "random"]
     assert found["methods"]["pairalign"]["condition_gain"] is not None
-    assert found["methods"]["vq"]["r2_map"] is not None
+    assert found["methods"]["vq"]["r2_map"] is not None and found["methods"]["vq"]["delay_error_ms"] is not None
+    assert json.loads((tmp_path / "page" / "report.json").read_text(encoding="utf-8")) == found
+    html = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert all(f"<code>{metric}</code>" in html for values in found["methods"].values() for metric in values)
     assert cli.main([*arguments, "--baselines", "none"]) == 0
     assert "| ned_pair |" in capsys.readouterr().out

@@ -1,0 +1,104 @@
+"""What the measures of a report mean, in plain words, in the order in which a person should read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One line of explanation; `better` is "higher", "lower", or "" where neither is."""
+
+    text: str
+    better: str = ""
+
+
+GROUPS: dict[str, dict[str, Meaning]] = {
+    "How long the strings are": {
+        "tokens_per_s": Meaning("tokens per second of audio; compare strings at like rates, longer ones hold more"),
+        "archive_tokens": Meaning("tokens of all segments together"),
+        "archive_token_reduction": Meaning("share of tokens saved against VQ with repeats removed", "higher"),
+        "eos_rate": Meaning("share of strings that ended by themselves instead of at the length limit", "higher"),
+    },
+    "Two views of one recording agree, unrelated speech does not": {
+        "separation": Meaning("ned_random - ned_pair: how much further unrelated speech is than a view", "higher"),
+        "separation_auc": Meaning(
+            "chance that an unrelated pair is further apart than two views of a segment", "higher"
+        ),
+        "ned_pair": Meaning("edit distance of two views / longer length; means nothing without ned_random", "lower"),
+        "ned_random": Meaning("the same for unrelated segments; low when strings collapse", "higher"),
+        "ued": Meaning("edits per 100 tokens of the clean string, repeats removed (unit edit distance)", "lower"),
+        "jaccard_1": Meaning("tokens that both views have, of those that either has", "higher"),
+        "jaccard_2": Meaning("the same for pairs of neighbouring tokens", "higher"),
+        "lcs": Meaning("longest common subsequence of two views / longer length", "higher"),
+        "exact_match": Meaning("share of segments whose two views give the very same string", "higher"),
+        "length_deviation": Meaning("difference of the two lengths / longer length", "lower"),
+        "shift_50ms": Meaning("edit distance to the string of the window 50 ms later / longer length", "lower"),
+        "condition_gain": Meaning(
+            "how much likelier a token is under its own audio than under other audio, nat", "higher"
+        ),
+    },
+    "The vocabulary is used": {
+        "vocab_used": Meaning("number of different tokens that occur", "higher"),
+        "vocab_perplexity": Meaning("how many equally frequent tokens the vocabulary is worth", "higher"),
+        "collapse_rate": Meaning("share of segments whose string says next to nothing", "lower"),
+    },
+    "Finding a segment again from a distorted, shifted query (R1)": {
+        "recall_1": Meaning("share of queries whose own segment comes first", "higher"),
+        "mrr": Meaning("mean of 1 / rank of the own segment", "higher"),
+    },
+    "Finding a word in the recordings of other speakers (R2)": {
+        "r2_map": Meaning("mean average precision over all recordings that hold the word", "higher"),
+        "r2_mrr": Meaning("mean of 1 / rank of the first recording that holds the word", "higher"),
+        "r2_recall_1": Meaning("share of queries with a right recording first", "higher"),
+        "r2_recall_5": Meaning("share of queries with a right recording among the first 5", "higher"),
+        "r2_recall_10": Meaning("share of queries with a right recording among the first 10", "higher"),
+    },
+    "Sliding the window by 0 to 100 ms": {
+        "sweep_d_100": Meaning("distance to the first string after 100 ms", "lower"),
+        "sweep_excess": Meaning("sweep_d_100 less 2 x 100 ms / 3 s, what the changed audio itself explains", "lower"),
+        "sweep_d_max": Meaning("largest distance to the first string on the way", "lower"),
+        "sweep_bounded": Meaning("share of segments whose largest distance stays below 0.3", "higher"),
+        "sweep_step_mean": Meaning("mean distance of neighbours 10 ms apart", "lower"),
+        "sweep_step_mean_20": Meaning(
+            "the same 20 ms apart: one whole frame, easier for frame-by-frame strings", "lower"
+        ),
+        "sweep_roughness": Meaning("sum of the 10 ms steps / sweep_d_100: 1 is a straight path", "lower"),
+        "sweep_length_std": Meaning("standard deviation of the length along the way, tokens", "lower"),
+        "sweep_length_deviation": Meaning("mean difference to the first length / longer length", "lower"),
+    },
+    "Tokens are where they say they are": {
+        "delay_error_ms": Meaning(
+            "how far tokens shared with a later window are from where the shift puts them", "lower"
+        ),
+        "boundary_hit_40ms": Meaning("share of word boundaries with a token boundary within 40 ms", "higher"),
+        "boundary_hit_40ms_even": Meaning("the same for as many evenly spaced boundaries: chance for a dense string"),
+        "boundary_hit_40ms_turned": Meaning(
+            "the same for its own boundaries turned round in time: chance at like gaps"
+        ),
+    },
+}
+OTHER = "More measures"
+
+METHODS = {
+    "pairalign": "written by the decoder, token by token",
+    "vq": "the nearest code of every 20 ms frame, repeats removed",
+    "viterbi": "the same codes with a penalty on every change",
+    "random": "the floor: as long as pairalign's strings, without meaning",
+}
+
+
+def grouped(names: Iterable[str]) -> dict[str, dict[str, Meaning]]:
+    """The measures that are there, by group; those without an explanation come last, under their own names."""
+    left = dict.fromkeys(names)
+    found: dict[str, dict[str, Meaning]] = {}
+    for title, meanings in GROUPS.items():
+        here = {name: meaning for name, meaning in meanings.items() if name in left}
+        if here:
+            found[title] = here
+        for name in here:
+            del left[name]
+    if left:
+        found[OTHER] = {name: Meaning("") for name in left}
+    return found

@@ -1,0 +1,278 @@
+"""Sweeps: how the string of a recording moves while the audio slides, gets noisier or changes its speed.
+
+y(v) is the string at value v: of the window that starts v ms later ("shift"), of the window in noise at v dB ("snr"),
+or of the window played v times as fast ("speed"). The first value is the origin, the last one is `stop`.
+torch is imported on use, because `import pairalign` brings this module along.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
+from pairalign.strings import TokenString, normalized_distance
+
+if TYPE_CHECKING:
+    from pairalign.tokenizer import Audio, Tokenizer
+
+WINDOW_S = 3.0
+MAX_STEPS = 500
+BOUNDED_BELOW = 0.3  # d_max of a trajectory that stays near its origin
+NOISE_SLOPE = 1.0  # pink: speech is masked about evenly over frequency
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of sweep moves: from `origin` to a stop within [lowest, highest] in steps, all in `unit`."""
+
+    unit: str
+    origin: float
+    stop: float
+    step: float
+    lowest: float
+    highest: float
+
+
+KINDS = {
+    "shift": Kind("ms", 0.0, 100.0, 10.0, 0.0, 60_000.0),
+    "snr": Kind("dB", 40.0, 0.0, 4.0, -20.0, 40.0),  # noise at 40 dB is hardly heard
+    "speed": Kind("x", 1.0, 1.1, 0.01, 0.5, 2.0),
+}
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The strings of one recording at every value of a sweep, and how far they move; all lists run along `values`.
+
+    Distances are Levenshtein over token ids / longer length. `window_s` is what a shift is measured against.
+    """
+
+    kind: str
+    method: str
+    values: tuple[float, ...]
+    strings: tuple[TokenString, ...]
+    window_s: float = WINDOW_S
+
+    @cached_property
+    def distance_to_origin(self) -> tuple[float, ...]:
+        """Distance of every string to the first one; the first is 0."""
+        return tuple(normalized_distance(self.strings[0].ids, string.ids) for string in self.strings)
+
+    @cached_property
+    def step_distance(self) -> tuple[float, ...]:
+        """Distance of every string to the one before; the first, which has none before, is 0."""
+        before = (self.strings[0], *self.strings)
+        return tuple(normalized_distance(a.ids, b.ids) for a, b in zip(before, self.strings, strict=False))
+
+    @cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens of every string."""
+        return tuple(map(len, self.strings))
+
+    @cached_property
+    def content_floor(self) -> tuple[float, ...]:
+        """What distance the audio itself explains: a shift by δ takes δ/T away in front and adds it behind, 2δ/T.
+
+        0 for kinds that keep the content.
+        """
+        if self.kind != "shift":
+            return (0.0,) * len(self.values)
+        return tuple(min(1.0, 2 * value / 1000 / self.window_s) for value in self.values)
+
+    @property
+    def d_last(self) -> float:
+        """Distance to the origin at the last value."""
+        return self.distance_to_origin[-1]
+
+    @property
+    def d_100(self) -> float:
+        """Distance to the origin at a shift of 100 ms; NaN for a sweep without that value."""
+        at = self.values.index(100.0) if self.kind == "shift" and 100.0 in self.values else None
+        return math.nan if at is None else self.distance_to_origin[at]
+
+    @property
+    def d_max(self) -> float:
+        """Largest distance to the origin."""
+        return max(self.distance_to_origin)
+
+    @property
+    def excess(self) -> float:
+        """`d_last` over the content floor; below 0 where less changes than the audio explains."""
+        return self.d_last - self.content_floor[-1]
+
+    @property
+    def step_mean(self) -> float:
+        """Mean distance between neighbours."""
+        return sum(self.step_distance) / (len(self.strings) - 1)
+
+    @property
+    def roughness(self) -> float:
+        """Sum of the steps / `d_last`: 1 for a straight path, large for a restless one; NaN where it ends at 0."""
+        return sum(self.step_distance) / self.d_last if self.d_last else math.nan
+
+    @property
+    def length_std(self) -> float:
+        """Standard deviation of the lengths, tokens."""
+        return float(np.std(self.lengths))
+
+    @property
+    def length_deviation(self) -> float:
+        """Mean of |length - first length| / the longer of the two, over all but the first string."""
+        first, *later = self.lengths
+        return sum(abs(n - first) / max(n, first, 1) for n in later) / len(later)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the string stays near its origin: `d_max` below 0.3."""
+        return self.d_max < BOUNDED_BELOW
+
+    def every(self, stride: int) -> Trajectory:
+        """The same sweep in steps that are `stride` times as large.
+
+        Raises: ValueError when fewer than two values would be left.
+        """
+        if not 1 <= stride < len(self.values):
+            raise ValueError(f"stride is {stride}; allowed: 1 to {len(self.values) - 1}, so that two values are left.")
+        return replace(self, values=self.values[::stride], strings=self.strings[::stride])
+
+    def statistics(self) -> dict[str, float | bool]:
+        """All measures of the trajectory by name."""
+        names = "d_last d_max excess step_mean roughness length_std length_deviation bounded".split()
+        return {name: getattr(self, name) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys of the JSON contract, and the statistics."""
+        return {
+            "distance_to_origin": list(self.distance_to_origin),
+            "step_distance": list(self.step_distance),
+            "lengths": list(self.lengths),
+            "strings": [string.to_dict() for string in self.strings],
+            "statistics": self.statistics(),
+        }
+
+
+def sweep_values(kind: str = "shift", stop: float | None = None, step: float | None = None) -> tuple[float, ...]:
+    """Values of a sweep, from its origin in steps towards `stop` (None: the usual stop and step of the kind).
+
+    shift: ms from 0; snr: dB from 40, down; speed: factors from 1, up or down.
+    Raises: ValueError for an unknown kind, a stop out of range, a step that is not positive or too large or small.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}.")
+    about = KINDS[kind]
+    stop, step = (about.stop if stop is None else stop), (about.step if step is None else step)
+    if not about.lowest <= stop <= about.highest or stop == about.origin:  # also where stop is NaN
+        allowed = f"{about.lowest:g} to {about.highest:g} {about.unit}, but not the origin {about.origin:g}"
+        raise ValueError(f"stop is {stop:g} {about.unit}; a {kind} sweep allows {allowed}.")
+    if not (math.isfinite(step) and step > 0):
+        raise ValueError(f"step is {step:g} {about.unit}; use a number above 0: it is counted from the origin to stop.")
+    distance = abs(stop - about.origin)
+    if step > distance * (1 + 1e-9):
+        raise ValueError(f"step is {step:g} {about.unit}, more than the whole sweep; use {distance:g} or less.")
+    if distance / step > MAX_STEPS + 1e-9:
+        raise ValueError(f"{distance / step:.0f} steps are too many; use a step of {distance / MAX_STEPS:g} or more.")
+    count = math.floor(distance / step + 1e-9)
+    signed = math.copysign(step, stop - about.origin)
+    return tuple(round(about.origin + k * signed, 9) for k in range(count + 1))
+
+
+def sweep(
+    tokenizer: Tokenizer,
+    audio: Audio,
+    kind: str = "shift",
+    stop: float | None = None,
+    step: float | None = None,
+    method: str = "pairalign",
+    *,
+    start_s: float = 0.0,
+    window_s: float = WINDOW_S,
+    seed: int = 0,
+    **how: Any,
+) -> Trajectory:
+    """The strings of one recording while it slides, gets noisier or changes its speed; all in one batch.
+
+    Args:
+        audio: a path, or samples (T,) at 16 kHz.
+        kind, stop, step: see `sweep_values`.
+        method: any method of the tokenizer.
+        start_s, window_s: the window of the origin; "snr" and "speed" take a shorter rest of a recording as it is.
+        seed: draws the noise of "snr", the same at every level.
+        how: further options of `Tokenizer.tokenize_batch`, such as `options` and `progress`.
+    Raises: AudioError for audio that cannot be used; ValueError for what `sweep_values` refuses, an unknown method, or
+        a recording that is too short, with the length that is needed.
+    """
+    where = {"start_s": start_s, "window_s": window_s, "seed": seed}
+    return sweep_batch(tokenizer, [audio], kind, stop, step, method, **where, **how)[0]
+
+
+def sweep_batch(
+    tokenizer: Tokenizer,
+    waves: Sequence[Audio],
+    kind: str = "shift",
+    stop: float | None = None,
+    step: float | None = None,
+    method: str = "pairalign",
+    *,
+    start_s: float = 0.0,
+    window_s: float = WINDOW_S,
+    seed: int = 0,
+    **how: Any,
+) -> list[Trajectory]:
+    """`sweep` for many recordings with a single call of `tokenize_batch`: one trajectory each, in order."""
+    values = sweep_values(kind, stop, step)
+    if not (math.isfinite(start_s) and start_s >= 0):
+        raise ValueError(f"start_s is {start_s:g}; use 0 or more seconds.")
+    if not (math.isfinite(window_s) and window_s > 0):
+        raise ValueError(f"window_s is {window_s:g}; use seconds above 0.")
+    first, size = round(start_s * SAMPLE_RATE_HZ), round(window_s * SAMPLE_RATE_HZ)
+    heard: list[np.ndarray] = []
+    for audio in waves:
+        wave = read_audio(audio) if isinstance(audio, (str, Path)) else wave_from_array(audio, SAMPLE_RATE_HZ)
+        _check_length(len(wave), kind, values, first, size)
+        if kind == "shift":
+            firsts = [first + round(value / 1000 * SAMPLE_RATE_HZ) for value in values]
+            heard += [wave[start : start + size] for start in firsts]
+        else:
+            heard += _changed(wave[first : first + size], kind, values, seed)
+    if not heard:
+        return []
+    strings = tokenizer.tokenize_batch(heard, method=method, **how)
+    count = len(values)
+    rows = [tuple(strings[at : at + count]) for at in range(0, len(strings), count)]
+    return [Trajectory(kind, method, values, row, window_s) for row in rows]
+
+
+def _check_length(samples: int, kind: str, values: Sequence[float], first: int, size: int) -> None:
+    """Refuses a recording that ends before the last window does."""
+    needed = first + size + round(values[-1] / 1000 * SAMPLE_RATE_HZ) if kind == "shift" else first + 1
+    if samples < needed:
+        needed_s = -(-needed * 1000 // SAMPLE_RATE_HZ) / 1000  # rounded up, so that this much is enough
+        raise ValueError(
+            f"the recording lasts {samples / SAMPLE_RATE_HZ:.3f} s and this {kind} sweep needs {needed_s:.3f} s. "
+            f"Use a longer recording, or a smaller {'start, stop or window' if kind == 'shift' else 'start'}."
+        )
+
+
+def _changed(wave: np.ndarray, kind: str, values: Sequence[float], seed: int) -> list[np.ndarray]:
+    """The wave at every noise level or speed."""
+    import torch
+
+    from pairalign.views import ViewParameters, make_view
+
+    segment, lengths = torch.from_numpy(np.ascontiguousarray(wave))[None], torch.tensor([len(wave)])
+    neutral = replace(ViewParameters.neutral(1), noise_slope=torch.tensor([NOISE_SLOPE]))
+    field = {"snr": "snr_db", "speed": "speed"}[kind]
+    heard = []
+    for value in values:
+        # the generator starts anew, so that the same noise only grows louder
+        generator = torch.Generator().manual_seed(seed)
+        view = make_view(segment, lengths, replace(neutral, **{field: torch.tensor([value])}), generator)
+        heard.append(view.wave[0].numpy())
+    return heard
