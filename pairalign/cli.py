@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
+_METHODS = "pairalign, vq, vq_raw, viterbi, bpe, mfcc"  # as in pairalign.tokenizer, which is slow to import
 _MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 
 
@@ -87,11 +88,11 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     tokenize = add("tokenize", _tokenize, _show_tokenize, "turn recordings into token strings")
     tokenize.add_argument("files", nargs="+", metavar="FILE")
     both = "pairalign,vq"
-    tokenize.add_argument("--method", default=both, help=f"any of pairalign, vq, viterbi (default {both})")
+    tokenize.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
     align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
-    align.add_argument("--method", default="pairalign", help="one of pairalign, vq, viterbi (default pairalign)")
+    align.add_argument("--method", default="pairalign", help=f"one of {_METHODS} (default pairalign)")
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
     for name, module, about in (
         ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
