@@ -181,10 +181,12 @@ def _add_word_search(
     waves = [bank.wave(i) for i in task.items]
     written = {}
     for name in results:
+        if name == RANDOM:
+            continue
         progress(f"{name}: {len(waves)} recordings for word search")
         if name in CEILINGS:
             results[name] |= ceiling_of_words(tokenizer, task, waves, name, seed)
-        elif name != RANDOM:
+        else:
             written[name] = list(tokenizer.tokenize_batch(waves, method=name))
     if RANDOM in results:
         whole = protocols.random_floor(Strings(written[MAIN], [], [], []), seed)

@@ -216,8 +216,8 @@ class TestReport:
         assert set(found) == {"data", "methods", "intervals"}
         assert list(found["methods"]) == ["pairalign", "vq", "random"]
         names = (
-            "tokens_per_s bits_per_s ned_pair ned_random separation separation_auc ued jaccard_1 jaccard_2 lcs exact_match "
-            "length_deviation eos_rate vocab_used vocab_perplexity collapse_rate archive_tokens "
+            "tokens_per_s bits_per_s ned_pair ned_random separation separation_auc ued jaccard_1 jaccard_2 lcs "
+            "exact_match length_deviation eos_rate vocab_used vocab_perplexity collapse_rate archive_tokens "
             "archive_token_reduction shift_50ms recall_1 mrr r2_map r2_recall_1"
         )
         for values in found["methods"].values():
