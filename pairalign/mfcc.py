@@ -35,14 +35,18 @@ def mfcc(
         energies = warp_bands(energies, warp)
     hidden = energies.masked_fill(~length_mask(frames, energies.shape[2])[:, None], -torch.inf)
     energies = torch.maximum(energies, hidden.amax(dim=(1, 2), keepdim=True) - LOG_RANGE_NATS)
-    # deltas look ahead: past the end stands the last frame, whatever the padding is
-    place = torch.minimum(torch.arange(energies.shape[2], device=wave.device)[None], frames[:, None] - 1)
-    energies = energies.gather(2, place[:, None].expand(-1, MEL_BANDS, -1))
-    cepstra = (energies.transpose(1, 2) @ _dct(str(wave.device))).transpose(1, 2)
-    deltas = compute_deltas(cepstra, DELTA_FRAMES[0])
-    every = torch.cat([cepstra, deltas, compute_deltas(deltas, DELTA_FRAMES[1])], dim=1).transpose(1, 2)
+    parts = [(energies.transpose(1, 2) @ _dct(str(wave.device))).transpose(1, 2)]
+    for width in DELTA_FRAMES:
+        parts.append(compute_deltas(_held(parts[-1], frames), width))
+    every = torch.cat(parts, dim=1).transpose(1, 2)
     # every second frame: the encoder's stem has stride 2, so its frames are at the same places
     return _normalised(every[:, ::2], (frames + 1) // 2)
+
+
+def _held(values: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """(B, D, M) with the last valid frame repeated after the end: deltas look ahead, and must not see the padding."""
+    place = torch.minimum(torch.arange(values.shape[2], device=values.device)[None], frames[:, None] - 1)
+    return values.gather(2, place[:, None].expand(-1, values.shape[1], -1))
 
 
 def _normalised(features: torch.Tensor, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

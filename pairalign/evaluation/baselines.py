@@ -117,5 +117,7 @@ def ceiling_of_words(
 
 def frames_between(frames: np.ndarray, start_s: float, end_s: float) -> np.ndarray:
     """The rows of (T, D) whose centre lies between two times; the nearest one when there is none."""
-    first = min(max(0, math.ceil(start_s * FRAME_RATE_HZ - 0.5)), len(frames) - 1)
-    return frames[first : max(first + 1, math.ceil(end_s * FRAME_RATE_HZ - 0.5))]
+    # a little less, so that a time on a frame's centre is not rounded past it
+    start, end = (math.ceil(time_s * FRAME_RATE_HZ - 0.5 - 1e-6) for time_s in (start_s, end_s))
+    first = min(max(0, start), len(frames) - 1)
+    return frames[first : max(first + 1, end)]
