@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
+_METHODS = "pairalign, vq, vq_raw, viterbi, bpe, mfcc"  # as in pairalign.tokenizer, which is slow to import
 _MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 
 
@@ -87,11 +88,11 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     tokenize = add("tokenize", _tokenize, _show_tokenize, "turn recordings into token strings")
     tokenize.add_argument("files", nargs="+", metavar="FILE")
     both = "pairalign,vq"
-    tokenize.add_argument("--method", default=both, help=f"any of pairalign, vq, viterbi (default {both})")
+    tokenize.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
     align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
-    align.add_argument("--method", default="pairalign", help="one of pairalign, vq, viterbi (default pairalign)")
+    align.add_argument("--method", default="pairalign", help=f"one of {_METHODS} (default pairalign)")
     sweep = add("sweep", _sweep, _show_sweep, "slide, mask or speed up a recording and see how its string moves")
     sweep.add_argument("file", metavar="FILE")
     sweep.add_argument("--kind", default="shift", choices=("shift", "snr", "speed"), help="default shift")
@@ -99,7 +100,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     sweep.add_argument("--step", type=float, help="distance of the values: ms (default 10), dB (4) or factor (0.01)")
     sweep.add_argument("--start", type=float, default=0.0, metavar="S", help="where the window begins (default 0)")
     sweep.add_argument("--window", type=float, default=3.0, metavar="S", help="how long it is (default 3)")
-    sweep.add_argument("--method", default=both, help=f"any of pairalign, vq, viterbi (default {both})")
+    sweep.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
     for name, module, about in (
         ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),

@@ -96,7 +96,7 @@ def log_mel(wave: torch.Tensor, lengths: torch.Tensor, warp: torch.Tensor | None
         energies, frames = raw_log_mel(wave.float(), lengths)
     valid = length_mask(frames, energies.shape[2])
     if warp is not None:
-        energies = _warp_bands(energies, warp)
+        energies = warp_bands(energies, warp)
     hidden = energies.masked_fill(~valid[:, None], -torch.inf)
     energies = torch.maximum(energies, hidden.amax(dim=(1, 2), keepdim=True) - LOG_RANGE_NATS)
     count = frames[:, None, None].float()
@@ -113,7 +113,7 @@ def length_mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
 
 
-def _warp_bands(energies: torch.Tensor, warp: torch.Tensor) -> torch.Tensor:
+def warp_bands(energies: torch.Tensor, warp: torch.Tensor) -> torch.Tensor:
     """Read band f at position ``f * warp`` by linear interpolation, energies (B, F, M)."""
     bands = energies.shape[1]
     position = (torch.arange(bands, device=energies.device)[None] * warp[:, None]).clamp(0, bands - 1)

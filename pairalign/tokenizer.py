@@ -6,6 +6,7 @@ Shapes: B windows, T frames (20 ms), U tokens, K codes.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,18 +15,22 @@ from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
 from pairalign.decoding import DecodingOptions, decode, length_limits
 from pairalign.device import pick_device
 from pairalign.features import LogMel, log_mel
+from pairalign.framewise import frame_tokens, join_windows, merge_tokens
+from pairalign.mfcc import mfcc
 from pairalign.model import PairAlignModel
+from pairalign.model.baselines import FITTED_METHODS, Baselines
 from pairalign.model.encoder import FRAME_RATE_HZ
-from pairalign.model.loading import load_model
+from pairalign.model.loading import load_with_baselines
 from pairalign.model.network import Encoded
-from pairalign.model.quantizer import runs_of
 from pairalign.placement import token_starts
 from pairalign.strings import TokenString
 from pairalign.windows import Piece, Window, plan_windows, stitch
 
 BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half again the time for one clip
-METHODS = ("pairalign", "vq", "viterbi")
+METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "bpe", "mfcc")
+FRAME_FEATURES = ("encoder", "mfcc")
 Audio = str | Path | np.ndarray
+_Result = TypeVar("_Result")
 
 
 def load(name_or_path: str | Path = "base", device: str = "auto") -> "Tokenizer":
@@ -34,16 +39,17 @@ def load(name_or_path: str | Path = "base", device: str = "auto") -> "Tokenizer"
     Raises: CheckpointError when it is missing, damaged, or made for other features or another architecture.
     """
     target = pick_device(device)
-    model, sidecar = load_model(name_or_path)
-    return Tokenizer(model.to(target).eval(), sidecar)
+    model, sidecar, baselines = load_with_baselines(name_or_path)
+    return Tokenizer(model.to(target).eval(), sidecar, baselines)
 
 
 class Tokenizer:
     """A loaded model. Strings do not depend on batch size, padding, or what else is in a batch."""
 
-    def __init__(self, model: PairAlignModel, sidecar: dict):
+    def __init__(self, model: PairAlignModel, sidecar: dict, baselines: Baselines | None = None):
         self.model = model.requires_grad_(False).eval()
         self.sidecar = sidecar
+        self.baselines = baselines
         self.name: str = sidecar["name"]
         self.sha256: str = sidecar["sha256"]
         self.device = str(next(model.parameters()).device)
@@ -61,10 +67,12 @@ class Tokenizer:
 
         Args:
             audio: a path, or samples (T,) float32 at 16 kHz.
-            method: "pairalign" (generated), "vq" (codes of every frame, repeats collapsed) or "viterbi" (VQ smoothed).
+            method: "pairalign" (generated), "vq" (codes of every frame, repeats collapsed), "vq_raw" (not collapsed),
+                "viterbi" (VQ smoothed), "bpe" (VQ with frequent neighbours merged: its vocabulary is larger) or "mfcc"
+                (clusters of MFCC frames instead of codes). The last two need a checkpoint with fitted baselines.
             options: how the string is searched for; `DecodingOptions()` is greedy, the fastest.
             progress: called with the share done, from 0 to 1.
-        Raises: AudioError for audio that can not be used, ValueError for an unknown method.
+        Raises: AudioError for audio that can not be used, ValueError for a method that is unknown or was not fitted.
         """
         return self.tokenize_batch([audio], method, options=options, progress=progress)[0]
 
@@ -84,24 +92,43 @@ class Tokenizer:
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; use 1 or more.")
+        if method in FITTED_METHODS and self.baselines is None:
+            raise ValueError(
+                f"checkpoint {self.name} holds no baseline {method!r}: add it with "
+                "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
+            )
         waves = [_samples(a) for a in audio]
         plans = [plan_windows(len(wave)) for wave in waves]
-        jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
-        # windows of like length share a batch: less padding, same strings
-        order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)
-        pieces: list[_Told | None] = [None] * len(jobs)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            parts = [waves[r][w.start : w.end] for r, w in (jobs[k] for k in chosen)]
-            warp = None if warps is None else torch.tensor([warps[jobs[k][0]] for k in chosen], dtype=torch.float32)
-            told = self._windows(parts, [jobs[k][1] for k in chosen], method, options, warp)
-            for k, one in zip(chosen, told, strict=True):
-                pieces[k] = one
-            if progress:
-                progress(min(1.0, (start + len(chosen)) / len(order)))
-        return self._assemble(waves, plans, pieces, method)
+
+        def write(parts: list[np.ndarray], windows: list[Window], warp: torch.Tensor | None) -> list[_Told]:
+            if method == "pairalign":
+                return self._generated(parts, windows, options, warp)
+            return self._mfcc_paths(parts, warp) if method == "mfcc" else self._code_paths(parts, warp, method)
+
+        return self._assemble(waves, plans, _each_window(waves, plans, write, batch_size, warps, progress), method)
+
+    @torch.inference_mode()
+    def frame_features(
+        self, audio: Sequence[Audio], kind: str = "encoder", batch_size: int = 16, warps: Sequence[float] | None = None
+    ) -> list[np.ndarray]:
+        """What strings are made from, a row per 20 ms frame: (T, D) float32 for each recording.
+
+        kind: "encoder" (latents of unit norm) or "mfcc" (with deltas, mean and variance normalised).
+        Raises: AudioError for audio that can not be used, ValueError for an unknown kind.
+        """
+        if kind not in FRAME_FEATURES:
+            raise ValueError(f"kind is {kind!r}; use one of {', '.join(FRAME_FEATURES)}.")
+        waves = [_samples(a) for a in audio]
+        plans = [plan_windows(len(wave)) for wave in waves]
+
+        def hear(parts: list[np.ndarray], _: list[Window], warp: torch.Tensor | None) -> list[np.ndarray]:
+            if kind == "mfcc":
+                return _unpadded(*mfcc(*self._padded(parts, warp)))
+            encoded = self._encode(parts, warp)[1]
+            return _unpadded(encoded.latents, encoded.lengths)
+
+        told = iter(_each_window(waves, plans, hear, batch_size, warps))
+        return [join_windows(plan, [next(told) for _ in plan]) for plan in plans]
 
     def condition_gain(
         self, audio: Sequence[np.ndarray], strings: Sequence[TokenString], unrelated: Sequence[int] | None = None
@@ -129,26 +156,24 @@ class Tokenizer:
             mean_log_p.append(float(logits[0].log_softmax(-1).gather(1, target[:, None]).mean()))
         return mean_log_p[0] - mean_log_p[1]
 
-    def _encode(self, waves: list[np.ndarray], warp: torch.Tensor | None = None) -> tuple[LogMel, Encoded]:
+    def _padded(
+        self, waves: list[np.ndarray], warp: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """On the device: waves (B, T), their lengths (B,) in samples, and the warps (B,)."""
         lengths = torch.tensor([len(w) for w in waves])
         padded = torch.zeros(len(waves), int(lengths.max()))
         for row, wave in zip(padded, waves, strict=True):
             row[: len(wave)] = torch.from_numpy(np.ascontiguousarray(wave))
-        moved = None if warp is None else warp.to(self.device)
-        features = log_mel(padded.to(self.device), lengths.to(self.device), moved)
+        return padded.to(self.device), lengths.to(self.device), None if warp is None else warp.to(self.device)
+
+    def _encode(self, waves: list[np.ndarray], warp: torch.Tensor | None = None) -> tuple[LogMel, Encoded]:
+        features = log_mel(*self._padded(waves, warp))
         return features, self.model.encode(features)
 
-    def _windows(
-        self,
-        waves: list[np.ndarray],
-        windows: list[Window],
-        method: str,
-        options: DecodingOptions,
-        warp: torch.Tensor | None,
+    def _generated(
+        self, waves: list[np.ndarray], windows: list[Window], options: DecodingOptions, warp: torch.Tensor | None
     ) -> list["_Told"]:
         features, encoded = self._encode(waves, warp)
-        if method != "pairalign":
-            return self._code_paths(encoded, method)
         condition = self.model.condition(encoded)
         decoded = decode(self.model.decoder, condition, *length_limits(features, options), options)
         starts = token_starts(self.model, encoded, decoded.tokens, decoded.lengths, decoded.attention)
@@ -161,17 +186,25 @@ class Tokenizer:
                 list(zip(seconds[:-1], seconds[1:], strict=True)),
                 decoded.log_probs[row, :count].tolist(),
             )
-            told.append(_Told(piece, bool(decoded.chose_eos[row]), [], []))
+            told.append(_Told(piece, bool(decoded.chose_eos[row]), _NOTHING, _NOTHING))
         return told
 
-    def _code_paths(self, encoded: Encoded, method: str) -> list["_Told"]:
+    def _code_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None, method: str) -> list["_Told"]:
+        _, encoded = self._encode(waves, warp)
         book = self.model.codebook
-        scores = book.log_scores(encoded.latents)
-        path = book.nearest(encoded.latents) if method == "vq" else book.viterbi(encoded.latents, encoded.lengths)
-        fit = scores.gather(2, path[:, :, None])[:, :, 0].cpu()
-        path = path.cpu()
-        rows = enumerate(encoded.lengths.tolist())
-        return [_Told(None, True, path[row, :n].tolist(), fit[row, :n].tolist()) for row, n in rows]
+        if method == "viterbi":
+            fitted = None if self.baselines is None else self.baselines.viterbi_penalty
+            path = book.viterbi(encoded.latents, encoded.lengths, fitted)
+        else:
+            path = book.nearest(encoded.latents)
+        fit = book.log_scores(encoded.latents).gather(2, path[:, :, None])[:, :, 0]
+        rows = zip(_unpadded(path, encoded.lengths), _unpadded(fit, encoded.lengths), strict=True)
+        return [_Told(None, True, codes, scores) for codes, scores in rows]
+
+    def _mfcc_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None) -> list["_Told"]:
+        features, frames = mfcc(*self._padded(waves, warp))
+        path = (features @ self.baselines.mfcc_codes.to(self.device).T).argmax(-1)
+        return [_Told(None, True, codes, _NOTHING) for codes in _unpadded(path, frames)]
 
     def _assemble(
         self, waves: list[np.ndarray], plans: list[list[Window]], told: list["_Told"], method: str
@@ -181,7 +214,7 @@ class Tokenizer:
             mine = told[at : at + len(plan)]
             at += len(plan)
             duration_s = len(wave) / SAMPLE_RATE_HZ
-            piece = stitch(plan, [t.piece for t in mine]) if method == "pairalign" else _join(plan, mine, duration_s)
+            piece = self._piece(plan, mine, duration_s, method)
             stopped_by = "eos" if all(t.chose_eos for t in mine) else "limit"
             strings.append(
                 TokenString(
@@ -192,39 +225,61 @@ class Tokenizer:
                     stopped_by,
                     method,
                     self.sha256,
-                    self.vocab_size,
+                    self.vocab_size + (len(self.baselines.bpe_merges) if method == "bpe" else 0),
                 )
             )
         return strings
 
+    def _piece(self, plan: list[Window], told: list["_Told"], duration_s: float, method: str) -> Piece:
+        if method == "pairalign":
+            return stitch(plan, [t.piece for t in told])
+        path, fit = join_windows(plan, [t.path for t in told]), join_windows(plan, [t.fit for t in told])
+        piece = frame_tokens(path, fit, duration_s, collapse=method != "vq_raw")
+        return merge_tokens(piece, self.baselines.merges, self.vocab_size) if method == "bpe" else piece
+
+
+_NOTHING = np.zeros(0, dtype=np.float32)
+
 
 @dataclass(frozen=True)
 class _Told:
-    """What one window said: a generated piece, or a code per frame with its log score."""
+    """What one window said: a generated piece, or a code per frame with its log score (none for MFCC)."""
 
     piece: Piece | None
     chose_eos: bool
-    path: list[int]
-    fit: list[float]
+    path: np.ndarray
+    fit: np.ndarray
 
 
-def _join(plan: list[Window], told: list[_Told], duration_s: float) -> Piece:
-    """Cut the windows' code paths at the seams, put them together, and collapse runs."""
-    path: list[int] = []
-    fit: list[float] = []
-    for window, one in zip(plan, told, strict=True):
-        first = round((window.keep_from_s - window.start_s) * FRAME_RATE_HZ)
-        last = len(one.path) if window is plan[-1] else round((window.keep_to_s - window.start_s) * FRAME_RATE_HZ)
-        path += one.path[first:last]
-        fit += one.fit[first:last]
-    ids, starts = runs_of(torch.tensor(path), len(path))
-    edges = [*starts, len(path)]
-    spans = [
-        (min(s / FRAME_RATE_HZ, duration_s), min(e / FRAME_RATE_HZ, duration_s))
-        for s, e in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    mean_fit = [float(np.mean(fit[s:e])) for s, e in zip(edges[:-1], edges[1:], strict=True)]
-    return Piece(ids, spans, mean_fit)
+def _each_window(
+    waves: list[np.ndarray],
+    plans: list[list[Window]],
+    work: Callable[[list[np.ndarray], list[Window], torch.Tensor | None], list[_Result]],
+    batch_size: int,
+    warps: Sequence[float] | None,
+    progress: Callable[[float], None] | None = None,
+) -> list[_Result]:
+    """What `work` says of every window, in order of recordings; `batch_size` windows are given to it at a time."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; use 1 or more.")
+    jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
+    # windows of like length share a batch: less padding, same strings
+    order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)
+    results: list[_Result | None] = [None] * len(jobs)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        parts = [waves[r][w.start : w.end] for r, w in (jobs[k] for k in chosen)]
+        warp = None if warps is None else torch.tensor([warps[jobs[k][0]] for k in chosen], dtype=torch.float32)
+        for k, one in zip(chosen, work(parts, [jobs[k][1] for k in chosen], warp), strict=True):
+            results[k] = one
+        if progress:
+            progress(min(1.0, (start + len(chosen)) / len(order)))
+    return results
+
+
+def _unpadded(values: torch.Tensor, lengths: torch.Tensor) -> list[np.ndarray]:
+    """The rows of a padded batch (B, T) or (B, T, D), each with its own length."""
+    return [row[:n] for row, n in zip(values.cpu().numpy(), lengths.tolist(), strict=True)]
 
 
 def _samples(audio: Audio) -> np.ndarray:

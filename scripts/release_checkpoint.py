@@ -2,7 +2,8 @@
 
 Copies the weights to checkpoints/NAME.safetensors, puts the report of `python -m pairalign evaluate --json` into the
 description beside them, and writes the model card docs/model-card.md from that description. Every figure in the card
-comes from the report; the card says which command made it.
+comes from the report; the card says which command made it. Baselines lie beside the weights, under the same sha256:
+`scripts.fit_baselines` comes before the evaluation.
 """
 
 from __future__ import annotations
@@ -75,8 +76,11 @@ def model_card(sidecar: dict) -> str:
             "",
             format_table(metrics["evaluation"]),
             "",
-            "`pairalign`: generated strings. `vq`: nearest code of every frame, repeats collapsed. `viterbi`: the same",
-            "codes smoothed by a switch penalty to the wanted rate. `random`: strings without meaning, the floor.",
+            "`pairalign`: generated strings. `vq`: nearest code of each frame, repeats collapsed; `vq_raw`: all.",
+            "`viterbi`: the same codes smoothed by a switch penalty. `bpe`: VQ, frequent neighbours merged. `mfcc`:",
+            "clusters of MFCC frames instead of codes. `mfcc_dtw`, `encoder_dtw`: no strings, recordings are compared",
+            "frame by frame. `random`: strings without meaning, the floor.",
+            _fitted(sidecar["recipe"]),
             "",
             "The checkpoint and the beam were chosen on this same split, so the figures are a little optimistic.",
             "",
@@ -103,6 +107,17 @@ def _stages(recipe: dict) -> str:
     told = f"Optimizer steps: stage I {steps[0]}, stage II {steps[1]}, stage III {steps[2]}."
     return (
         told if steps[2] else told + " No self-training (stage III): two tries lowered separation, see training-log.md."
+    )
+
+
+def _fitted(recipe: dict) -> str:
+    """To what rate `viterbi` and `bpe` were brought, and on what."""
+    found = recipe.get("baselines")
+    if found is None:
+        return "`viterbi` has the switch penalty of training."
+    return (
+        f"On {found['segments']} training segments `viterbi` (penalty {found['viterbi_penalty']:.2f}) and `bpe` "
+        f"({found['bpe_merges']} merges) were fitted to the {found['rate_hz']:.2f} tokens/s that `pairalign` has there."
     )
 
 

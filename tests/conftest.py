@@ -42,6 +42,23 @@ def tiny_tokenizer(tiny_checkpoint: Path):
     return load(tiny_checkpoint, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def fitted_tokenizer(tiny_checkpoint: Path):
+    """The tiny model with baselines: a merge or two, and clusters of noise; every method works, nothing means much."""
+    from pairalign.mfcc import MFCC_SIZE
+    from pairalign.model.baselines import Baselines
+    from pairalign.model.loading import load_model
+    from pairalign.tokenizer import Tokenizer
+
+    model, sidecar = load_model(tiny_checkpoint)
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(model.config.codes, MFCC_SIZE, generator=generator)
+    # every pair of neighbouring codes, and some of those pairs: both levels of merging occur in real strings
+    pairs = torch.cartesian_prod(torch.arange(32), torch.arange(32))
+    merges = torch.cat([pairs, torch.tensor([[32 + k, 32 + k + 5] for k in range(200)])])
+    return Tokenizer(model, sidecar, Baselines(2.0, merges, torch.nn.functional.normalize(centres, dim=1), 12.0))
+
+
 def babble(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> np.ndarray:
     """Vowel-like sounds of changing pitch and formants, with pauses: (T,) float32. Not speech, but speech-shaped."""
     rng = np.random.default_rng(seed)

@@ -74,7 +74,7 @@ def ned_pair(a: Sequence[Ids], b: Sequence[Ids]) -> np.ndarray:
 
 def distance_matrix(a: Sequence[Ids], b: Sequence[Ids]) -> np.ndarray:
     """Normalised Levenshtein distance of every string of `a` to every string of `b`, (N, M)."""
-    return cdist(_texts(a), _texts(b), scorer=Levenshtein.normalized_distance, dtype=np.float32)
+    return cdist(_texts(a), _texts(b), scorer=Levenshtein.normalized_distance, dtype=np.float32, workers=-1)
 
 
 def ned_random(distances: np.ndarray, related: np.ndarray) -> np.ndarray:
@@ -151,6 +151,12 @@ def rle(ids: Ids) -> tuple[int, ...]:
 def tokens_per_s(strings: Sequence[Ids], durations_s: Sequence[float], seed: int = 0) -> Estimate:
     """Tokens of all strings over seconds of all audio."""
     return bootstrap_ratio([len(x) for x in strings], durations_s, seed)
+
+
+def bits_per_s(rate: Estimate, vocab_size: int) -> Estimate:
+    """Upper bound of the information rate: every token of a rate in tokens per second counts log2(vocabulary) bits."""
+    bits = math.log2(vocab_size)
+    return Estimate(rate.value * bits, rate.low * bits, rate.high * bits)
 
 
 def eos_rate(stopped_by: Sequence[str]) -> np.ndarray:

@@ -134,9 +134,6 @@ def measure(strings: Strings, trials: Trials, reference: Strings | None = None, 
     moved = [k for k, string in enumerate(strings.shifted) if string is not None]
     distances = metrics.distance_matrix(a, b)
     own, random = metrics.ned_pair(a, b), metrics.ned_random(distances, trials.related)
-    queries = metrics.distance_matrix(b, clean)
-    itself = np.eye(len(clean), dtype=bool)
-    others = itself | ~trials.related  # segments with the same transcript are no wrong answers
     per_segment = {
         "ned_pair": own,
         "ned_random": random,
@@ -151,11 +148,11 @@ def measure(strings: Strings, trials: Trials, reference: Strings | None = None, 
         "shift_50ms": metrics.ned_pair([clean[k] for k in moved], [strings.shifted[k].ids for k in moved]),
         "eos_rate": metrics.eos_rate([string.stopped_by for string in strings.clean]),
         "collapse_rate": metrics.collapse_rate(clean, trials.full_speech, trials.related),
-        "recall_1": metrics.recall_at(1, queries, itself, others),
-        "mrr": metrics.mrr(queries, itself, others),
     }
-    result = {"tokens_per_s": metrics.tokens_per_s(clean, trials.durations_s, seed)}
+    rate = metrics.tokens_per_s(clean, trials.durations_s, seed)
+    result = {"tokens_per_s": rate, "bits_per_s": metrics.bits_per_s(rate, strings.clean[0].vocab_size)}
     result |= {name: metrics.bootstrap_mean(values, seed) for name, values in per_segment.items()}
+    result |= rank_segments(metrics.distance_matrix(b, clean), trials, seed)
     result["vocab_used"] = plain(metrics.vocab_used(clean))
     result["vocab_perplexity"] = plain(metrics.vocab_perplexity(clean))
     result["archive_tokens"] = plain(metrics.archive_tokens(clean))
@@ -164,6 +161,17 @@ def measure(strings: Strings, trials: Trials, reference: Strings | None = None, 
             clean, [string.ids for string in reference.clean], seed
         )
     return result
+
+
+def rank_segments(distances: np.ndarray, trials: Trials, seed: int = 0) -> Result:
+    """R1 of distances (N, N) from distorted queries to clean segments: how well each finds its own."""
+    itself = np.eye(len(distances), dtype=bool)
+    others = itself | ~trials.related  # segments with the same transcript are no wrong answers
+    values = {
+        "recall_1": metrics.recall_at(1, distances, itself, others),
+        "mrr": metrics.mrr(distances, itself, others),
+    }
+    return {name: metrics.bootstrap_mean(value, seed) for name, value in values.items()}
 
 
 def plain(value: float) -> Estimate:

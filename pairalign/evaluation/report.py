@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pairalign.evaluation import drift, metrics, page, protocols
+from pairalign.evaluation.baselines import (
+    BASELINES,
+    CEILINGS,
+    RANDOM,
+    ceiling_of_views,
+    ceiling_of_words,
+    missing_baselines,
+)
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.placement_checks import measure_boundaries
 from pairalign.evaluation.protocols import EvaluationError, Result, Strings, Trials
@@ -22,9 +30,7 @@ if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
 MAIN = "pairalign"
-RANDOM = "random"  # not a tokenizer: strings of the same length without meaning
-BASELINES = ("vq", "viterbi", RANDOM)
-DEFAULT_LIMIT = 300
+DEFAULT_LIMIT = 500
 DEFAULT_SWEEP = 60
 
 Report = dict[str, Any]
@@ -66,13 +72,14 @@ def run_from_args(args: argparse.Namespace) -> Report:
     from pairalign.tokenizer import load
 
     tokenizer = load(args.checkpoint, device=args.device)
+    baselines, missing = _held_baselines(tokenizer, baselines, may_miss=args.baselines == "all")
     cache = Path(args.cache) if args.cache else None
     bank = load_bank(utterances, cache, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
     for item in bank.skipped:
         print(f"skipped {item.path}: {item.reason}", file=sys.stderr)
     options = {"baselines": baselines, "words": words, "sweep": args.sweep, "progress": _say_on_stderr}
     report = evaluate(tokenizer, utterances, bank, args.split, args.limit, args.seed, **options)
-    report["data"]["manifest"] = str(args.manifest)
+    report["data"] |= {"manifest": str(args.manifest), "missing_baselines": list(missing)}
     if folder is not None:
         page.write_report(report, folder)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -102,11 +109,16 @@ def evaluate(
     items = of_split(utterances, split)
     trials = protocols.make_trials(bank, items, limit, seed)
     task = make_word_search(bank, items, words, max(4 * limit, 400), seed) if words else None
-    names = [MAIN, *(name for name in baselines if name != RANDOM)]
+    names = [MAIN, *(name for name in baselines if name != RANDOM and name not in CEILINGS)]
     strings = {name: protocols.tokenize_trials(tokenizer, trials, name, progress) for name in names}
     if RANDOM in baselines:
         strings[RANDOM] = protocols.random_floor(strings[MAIN], seed)
     results = {name: protocols.measure(found, trials, strings.get("vq"), seed) for name, found in strings.items()}
+    for name in CEILINGS:
+        if name in baselines:
+            progress(f"{name}: views")
+            results[name] = ceiling_of_views(tokenizer, trials, name, seed)
+    results = {name: results[name] for name in (MAIN, *baselines)}  # columns in the order asked for
     gain = _condition_gain(tokenizer, trials, strings[MAIN], seed)
     results[MAIN] |= gain
     if task is not None:
@@ -147,8 +159,26 @@ def _chosen_baselines(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     unknown = [name for name in names if name not in BASELINES]
     if unknown or not names:
-        raise EvaluationError(f"--baselines: {', '.join(unknown) or 'nothing'} is not one of all, none, {BASELINES}.")
+        raise EvaluationError(
+            f"--baselines: {', '.join(unknown) or 'nothing'} is not one of all, none, {', '.join(BASELINES)}."
+        )
     return names
+
+
+def _held_baselines(
+    tokenizer: Tokenizer, wanted: Sequence[str], may_miss: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which of the wanted baselines the checkpoint can make, and which it lacks a fit for."""
+    missing = tuple(name for name in missing_baselines(tokenizer) if name in wanted)
+    if missing:
+        about = (
+            f"checkpoint {tokenizer.name} holds no fitted baselines for {', '.join(missing)}; add them with "
+            "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors"
+        )
+        if not may_miss:
+            raise EvaluationError(f"--baselines: {about}.")
+        print(f"left out: {about}", file=sys.stderr)
+    return tuple(name for name in wanted if name not in missing), missing
 
 
 def _condition_gain(tokenizer: Tokenizer, trials: Trials, strings: Strings, seed: int) -> Result:
@@ -175,8 +205,12 @@ def _add_word_search(
     waves = [bank.wave(i) for i in task.items]
     written = {}
     for name in results:
-        if name != RANDOM:
-            progress(f"{name}: {len(waves)} recordings for word search")
+        if name == RANDOM:
+            continue
+        progress(f"{name}: {len(waves)} recordings for word search")
+        if name in CEILINGS:
+            results[name] |= ceiling_of_words(tokenizer, task, waves, name, seed)
+        else:
             written[name] = list(tokenizer.tokenize_batch(waves, method=name))
             results[name] |= measure_boundaries(written[name], task.items, words, seed)
     if RANDOM in results:

@@ -84,7 +84,11 @@ def measure_word_search(task: WordSearch, strings: Sequence[TokenString], seed: 
     """Ranking measures of one method; `strings` are those of the recordings `task.items`."""
     place = {i: k for k, i in enumerate(task.items)}
     cut = [between(strings[place[word.utterance]], word.start_s, word.end_s) for word in task.queries]
-    distances = infix_distances(cut, [string.ids for string in strings])
+    return rank_words(task, infix_distances(cut, [string.ids for string in strings]), seed)
+
+
+def rank_words(task: WordSearch, distances: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
+    """Ranking measures of distances (queries, items), by whatever method."""
     values = {
         "r2_map": metrics.mean_average_precision(distances, task.relevant, task.candidates),
         "r2_mrr": metrics.mrr(distances, task.relevant, task.candidates),

@@ -4,11 +4,18 @@ from pathlib import Path
 
 from pairalign.checkpoint import CheckpointError, read_checkpoint
 from pairalign.features import FeatureOptions
+from pairalign.model.baselines import Baselines, split_baselines
 from pairalign.model.network import ModelConfig, PairAlignModel
 
 
 def load_model(name_or_path: str | Path) -> tuple[PairAlignModel, dict]:
-    """The network with its weights (on the CPU), and the sidecar.
+    """The network with its weights (on the CPU), and the sidecar; errors as in `load_with_baselines`."""
+    model, sidecar, _ = load_with_baselines(name_or_path)
+    return model, sidecar
+
+
+def load_with_baselines(name_or_path: str | Path) -> tuple[PairAlignModel, dict, Baselines | None]:
+    """The network with its weights (on the CPU), the sidecar, and the baselines fitted to it when it holds any.
 
     Raises: CheckpointError when it is missing, damaged, or made for other features or another architecture.
     """
@@ -19,10 +26,11 @@ def load_model(name_or_path: str | Path) -> tuple[PairAlignModel, dict]:
         )
     try:
         model = PairAlignModel(ModelConfig.from_dict(sidecar["architecture"]))
+        weights, baselines = split_baselines(weights, model.config.codes)
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:
         message = str(error).splitlines()[0]
         raise CheckpointError(
             f"{name_or_path}: the weights do not fit the architecture described beside them. {message}"
         ) from None
-    return model, sidecar
+    return model, sidecar, baselines

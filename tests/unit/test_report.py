@@ -216,8 +216,8 @@ class TestReport:
         assert set(found) == {"data", "methods", "intervals", "curves", "vocabulary"}
         assert list(found["methods"]) == ["pairalign", "vq", "random"]
         names = (
-            "tokens_per_s ned_pair ned_random separation separation_auc ued jaccard_1 jaccard_2 lcs exact_match "
-            "length_deviation eos_rate vocab_used vocab_perplexity collapse_rate archive_tokens "
+            "tokens_per_s bits_per_s ned_pair ned_random separation separation_auc ued jaccard_1 jaccard_2 lcs "
+            "exact_match length_deviation eos_rate vocab_used vocab_perplexity collapse_rate archive_tokens "
             "archive_token_reduction shift_50ms recall_1 mrr r2_map r2_recall_1"
         )
         moved = (
@@ -295,11 +295,18 @@ def test_command_on_a_real_checkpoint(
     words = ["--words", str(corpus / "words.csv")]
     assert cli.main([*arguments, *words, "--report", str(tmp_path / "page"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert list(found["methods"]) == ["pairalign", "vq", "viterbi", "random"]
+    names = ["pairalign", "vq", "vq_raw", "viterbi", "mfcc_dtw", "encoder_dtw", "random"]
+    assert list(found["methods"]) == names and found["data"]["missing_baselines"] == ["bpe", "mfcc"]
+    for name in ("mfcc_dtw", "encoder_dtw"):  # no strings, so only rankings
+        assert set(found["methods"][name]) == {
+            *("recall_1", "mrr", "r2_map", "r2_mrr", "r2_recall_1", "r2_recall_5", "r2_recall_10")
+        }
     assert found["methods"]["pairalign"]["condition_gain"] is not None
     assert found["methods"]["vq"]["r2_map"] is not None and found["methods"]["vq"]["delay_error_ms"] is not None
     assert json.loads((tmp_path / "page" / "report.json").read_text(encoding="utf-8")) == found
     html = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
     assert all(f"<code>{metric}</code>" in html for values in found["methods"].values() for metric in values)
+    assert cli.main([*arguments, "--baselines", "vq,bpe"]) == 2
+    assert "fit_baselines" in capsys.readouterr().err
     assert cli.main([*arguments, "--baselines", "none"]) == 0
     assert "| ned_pair |" in capsys.readouterr().out

@@ -16,24 +16,25 @@ def same(a: pairalign.TokenString, b: pairalign.TokenString) -> bool:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_string_has_increasing_spans_inside_the_recording(tiny_tokenizer, method: str):
+def test_a_string_has_increasing_spans_inside_the_recording(fitted_tokenizer, method: str):
     for duration_s in (0.1, 0.5, 3.0, 7.3):
-        s = tiny_tokenizer.tokenize(babble(duration_s, seed=4), method=method)
+        s = fitted_tokenizer.tokenize(babble(duration_s, seed=4), method=method)
         assert len(s) >= 1 and s.method == method
         assert s.duration_s == pytest.approx(duration_s, abs=1e-3)
         edges = [t for span in s.spans_s for t in span]
         assert edges == sorted(edges)
         assert 0 <= edges[0] and edges[-1] <= s.duration_s + 1e-9
-        assert len(s.log_probs) == len(s.ids) and max(s.log_probs) <= 1e-6
+        assert len(s.log_probs) == (0 if method == "mfcc" else len(s.ids))
+        assert max(s.log_probs, default=0.0) <= 1e-6
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_batch_size_and_company_do_not_matter(tiny_tokenizer, method: str):
+def test_batch_size_and_company_do_not_matter(fitted_tokenizer, method: str):
     waves = [babble(d, seed=k) for k, d in enumerate([0.3, 3.0, 1.1, 8.2, 2.2, 0.7, 4.5, 1.9])] * 4
-    one = tiny_tokenizer.tokenize_batch(waves, method=method, batch_size=1)
-    many = tiny_tokenizer.tokenize_batch(waves, method=method, batch_size=64)
+    one = fitted_tokenizer.tokenize_batch(waves, method=method, batch_size=1)
+    many = fitted_tokenizer.tokenize_batch(waves, method=method, batch_size=64)
     assert all(same(a, b) for a, b in zip(one, many, strict=True))
-    alone = [tiny_tokenizer.tokenize(w, method=method) for w in waves[:8]]
+    alone = [fitted_tokenizer.tokenize(w, method=method) for w in waves[:8]]
     assert all(same(a, b) for a, b in zip(alone, many, strict=False))
 
 
