@@ -117,9 +117,8 @@ def _html_table(report: dict[str, Any], meanings: dict[str, Meaning]) -> str:
         about = f"<small>{escape(_explained(meaning))}</small>"
         rows.append(f'<tr><th scope="row"><code>{escape(metric)}</code>{about}</th>{cells}</tr>')
     body = "\n".join(rows)
-    return (
-        f'<div class="wide"><table><thead><tr><th>measure</th>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
-    )
+    head = f'<thead><tr><th scope="col">measure</th>{head}</tr></thead>'
+    return f'<div class="wide"><table>{head}<tbody>\n{body}</tbody></table></div>'
 
 
 def _value(report: dict[str, Any], method: str, metric: str) -> tuple[str, str]:

@@ -107,11 +107,13 @@ def _figure(name: str, title: str, caption: str, draw: Callable[[Axes], None]) -
         "grid.alpha": 0.12,
     }
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.grid(True)
         axes.set_axisbelow(True)
         draw(axes)
+        # below the axes: any number of methods, some of them close together, must not cover what is drawn
+        figure.legend(loc="outside lower center", ncols=4, fontsize=9)
         memory = io.StringIO()
         figure.savefig(memory, format="svg", metadata={"Date": None})
     return Plot(name, title, caption, memory.getvalue())
@@ -128,7 +130,7 @@ def _literal(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _rate(report: dict[str, Any], shown: Sequence[str], metric: str, label: str, axes: Axes) -> None:
+def _rate(report: dict[str, Any], shown: Sequence[str], metric: str, quantity: str, axes: Axes) -> None:
     for name in shown:
         x, y = (report["methods"][name][m] for m in ("tokens_per_s", metric))
         bars = {}
@@ -137,11 +139,11 @@ def _rate(report: dict[str, Any], shown: Sequence[str], metric: str, label: str,
             if low is not None and high is not None:
                 bars[direction] = [[max(0.0, value - low)], [max(0.0, high - value)]]
         look = _look(list(report["methods"]), name)
-        axes.errorbar([x], [y], **bars, **look, linestyle="none", markersize=7, elinewidth=1.2, capsize=2)
-        axes.annotate(_literal(name), (x, y), xytext=(8, 6), textcoords="offset points", color=look["color"])
+        label = _literal(name)
+        axes.errorbar([x], [y], **bars, **look, label=label, linestyle="none", markersize=7, elinewidth=1.2, capsize=2)
     axes.margins(0.15)
     axes.set_xlabel("tokens per second")
-    axes.set_ylabel(label)
+    axes.set_ylabel(quantity)
 
 
 def _sweep(curves: dict[str, dict[str, list[float]]], methods: Sequence[str], axes: Axes) -> None:
@@ -159,7 +161,6 @@ def _sweep(curves: dict[str, dict[str, list[float]]], methods: Sequence[str], ax
     axes.set_ylim(bottom=0)
     axes.set_xlabel("shift, ms")
     axes.set_ylabel("distance to the first string")
-    axes.legend(loc="upper left", ncols=2, fontsize=9)
 
 
 def _vocabulary(counts: dict[str, list[int]], methods: Sequence[str], axes: Axes) -> None:
@@ -172,4 +173,3 @@ def _vocabulary(counts: dict[str, list[int]], methods: Sequence[str], axes: Axes
     axes.set_ylim(bottom=0)
     axes.set_xlabel("tokens, most frequent first")
     axes.set_ylabel("share of all tokens, %")
-    axes.legend(loc="upper right", fontsize=9)
