@@ -58,7 +58,7 @@ class TrainConfig:
     phone_weight: float = 1.0  # of the phones of known words; only with --lexicon
     # stages II and III
     wanted_rate_hz: float = 12.7
-    consensus_views: int = 2  # views whose latents are averaged for a bridge target
+    consensus_views: int = 4  # views whose latents are averaged for a bridge target
     phone_pull: float = 1.0  # weight of a known phone's prototype beside the latent of a bridge target
     eos_weight: float = 2.0
     prefix_corruption: float = 0.25

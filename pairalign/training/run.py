@@ -1,6 +1,7 @@
 """What every step of a run needs: configuration, networks, data, device, random numbers by (seed, step, purpose)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,6 +10,9 @@ from pairalign.model import PairAlignModel
 from pairalign.training.config import TrainConfig
 from pairalign.training.data import AudioBank, WordIndex
 from pairalign.training.phones import PhoneIndex
+
+if TYPE_CHECKING:
+    from pairalign.training.bridge import Bridge
 
 
 @dataclass
@@ -25,7 +29,7 @@ class Run:
     device: str = "cpu"
     rank: int = 0
     world: int = 1
-    bridge_penalties: tuple[float, float] = (1.0, 1.0)  # of targets without and with phones, see bridge.fit_bridge
+    bridge: "Bridge | None" = None  # target strings of stages II and III
 
     def generator(self, step: int, stream: int) -> torch.Generator:
         """Random numbers of one purpose at one step: nothing has to be saved to resume."""

@@ -4,22 +4,44 @@ Shapes: B batch, T frames, U tokens.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 
 from pairalign.decoding import DecodingOptions
+from pairalign.features import LogMel
 from pairalign.model import PairAlignModel
 from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
+from pairalign.model.network import Encoded
 from pairalign.training import losses
-from pairalign.training.bridge import Heard, agreed_latents, bridge_targets, hear
 from pairalign.training.data import Segments, augmentation_batch
 from pairalign.training.likelihood_contrast import likelihood_contrast
 from pairalign.training.run import Run
 from pairalign.training.targets import Target, aim_at_view, shorten, teacher_targets
-from pairalign.views import MILD, STRONG
+from pairalign.views import MILD, STRONG, View, ViewRanges, make_view
 
 NATURAL_RATE_HZ = 22.0  # where the wanted rate starts to fall from
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One view as the network gets it."""
+
+    view: View
+    features: LogMel
+    encoded: Encoded
+
+
+def _hear(run: Run, model: PairAlignModel, step: int, stream: int, batch: Segments, ranges: ViewRanges) -> Heard:
+    """A view of the batch and what the encoder makes of it; gradients reach the encoder only where it is trained."""
+    wave, lengths = batch.wave.to(run.device), batch.lengths.to(run.device)
+    view = make_view(wave, lengths, ranges, run.generator(step, stream))
+    features = view.log_mel()
+    frozen = run.config.encoder_rate_scale == 0 or run.config.stage_at(step)[0] == 2
+    with run.autocast(), torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+        encoded = model.encode(features)
+    return Heard(view, features, encoded)
 
 
 def _condition(run: Run, model: PairAlignModel, heard: Heard) -> Condition:
@@ -28,19 +50,19 @@ def _condition(run: Run, model: PairAlignModel, heard: Heard) -> Condition:
 
 
 def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
-    """One step: cross-paired teacher forcing of two strong views on the strings of a mild one, and the contrast."""
+    """One step: cross-paired teacher forcing of two strong views on the strings of the recording, and the contrast."""
     config = run.config
     batch = augmentation_batch(
         run.bank, run.items, step, config.seed, config.string_batch, config.min_s, config.max_s, run.rank, run.world
     )
     stats: dict[str, float] = {}
-    with torch.no_grad():
-        source = hear(run, run.teacher, step, 40, batch, MILD)
-        targets = bridge_targets(run, agreed_latents(run, step, batch, source))
-        if stage == 3 and config.teacher_targets:
+    targets = run.bridge.targets(batch)
+    if stage == 3 and config.teacher_targets:
+        with torch.no_grad():
+            source = _hear(run, run.teacher, step, 40, batch, MILD)
             targets = _adaptive_targets(run, step, progress, targets, source, batch, stats)
     ranges = STRONG if config.cross_paired else MILD
-    views = [hear(run, run.model, step, stream, batch, ranges) for stream in (50, 60)]
+    views = [_hear(run, run.model, step, stream, batch, ranges) for stream in (50, 60)]
     conditions = [_condition(run, run.model, heard) for heard in views]
     ramp = 1.0 if stage == 3 else min(1.0, 2 * progress)
     total = torch.zeros((), device=run.device)
@@ -135,7 +157,7 @@ def _controlled(
     if config.length_control == "random":
         worth = torch.rand(strings.ids.shape, generator=run.generator(step, 81)).numpy()
     else:
-        other = _condition(run, run.teacher, hear(run, run.teacher, step, 82, batch, STRONG))
+        other = _condition(run, run.teacher, _hear(run, run.teacher, step, 82, batch, STRONG))
         worth_t = _token_log_probs(decoder, strings, other)
         if config.length_control == "gain":
             unrelated = other.rows(torch.arange(len(targets)).roll(1).to(run.device))

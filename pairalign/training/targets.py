@@ -23,11 +23,11 @@ AUDIBLE_S = 0.02  # a token with less than this left in a view is not asked of i
 
 @dataclass(frozen=True)
 class Target:
-    """A string with the frame each token starts at, and the frame the last one ends at."""
+    """A string with the frame each token starts at, and the frame the last one ends at (frames need not be whole)."""
 
     ids: list[int]
-    starts: list[int]
-    end: int
+    starts: list[float]
+    end: float
 
     def kept(self, keep: list[int]) -> "Target":
         """Only the tokens at those positions, repeats collapsed; a dropped token's stretch goes to the one before."""

@@ -20,7 +20,7 @@ from pairalign.device import pick_device
 from pairalign.features import FeatureOptions
 from pairalign.model.network import PRESETS
 from pairalign.training import distributed
-from pairalign.training.bridge import fit_bridge
+from pairalign.training.bridge import BRIDGE_FILE, make_bridge
 from pairalign.training.codes import fit_codebook
 from pairalign.training.config import TrainConfig, parse_overrides
 from pairalign.training.job import Job, Start, prepare
@@ -57,6 +57,8 @@ def _train(job: Job, rank: int, world: int) -> dict:
         run.model.load_state_dict(parts["model"])
         run.teacher.load_state_dict(parts["teacher"])
     job.out.mkdir(parents=True, exist_ok=True)
+    if not job.resume:
+        (job.out / BRIDGE_FILE).unlink(missing_ok=True)  # of a run that was killed before its first save
     log = Log(job.out / "log.jsonl", progress.step) if rank == 0 else None
     optimizer = make_optimizer(run, config.stage_at(progress.step)[0])
     if parts is not None:
@@ -64,7 +66,7 @@ def _train(job: Job, rank: int, world: int) -> dict:
     if job.init and config.codes and config.stage1_steps == 0 and not job.resume:
         fit_codebook(run)  # the encoder of --init, a vocabulary of another size
     if config.stage_at(progress.step)[0] > 1:
-        run.bridge_penalties = fit_bridge(run)
+        run.bridge = make_bridge(run, job.out)
     if log and not job.resume:
         log.write(step=0, event="start", config=config.to_dict(), data=start.card, world=world)
     loop = Loop(job, start, optimizer, progress, log)
@@ -150,8 +152,7 @@ class Loop:
         if finished == 2:
             run.model.load_state_dict(run.teacher.state_dict())
         if finished == 1 and self.progress.step < config.total_steps:
-            run.bridge_penalties = fit_bridge(run)
-            self.write(event="bridge", penalties=run.bridge_penalties)
+            run.bridge = make_bridge(run, self.job.out)
         if finished < 3 and self.progress.step < config.total_steps:
             self.optimizer = make_optimizer(run, config.stage_at(self.progress.step)[0])
 
