@@ -17,6 +17,7 @@ class Meaning:
 GROUPS: dict[str, dict[str, Meaning]] = {
     "How long the strings are": {
         "tokens_per_s": Meaning("tokens per second of audio; compare strings at like rates, longer ones hold more"),
+        "bits_per_s": Meaning("tokens per second times the bits of a token: log2 of the vocabulary"),
         "archive_tokens": Meaning("tokens of all segments together"),
         "archive_token_reduction": Meaning("share of tokens saved against VQ with repeats removed", "higher"),
         "eos_rate": Meaning("share of strings that ended by themselves instead of at the length limit", "higher"),
@@ -84,7 +85,12 @@ OTHER = "More measures"
 METHODS = {
     "pairalign": "written by the decoder, token by token",
     "vq": "the nearest code of every 20 ms frame, repeats removed",
-    "viterbi": "the same codes with a penalty on every change",
+    "vq_raw": "the nearest code of every 20 ms frame, one token each",
+    "viterbi": "the same codes with a penalty on every change, at the rate of pairalign's strings",
+    "bpe": "vq's strings with frequent pairs merged (byte-pair encoding), at the rate of pairalign's strings",
+    "mfcc": "the nearest of as many clusters of MFCC frames, repeats removed: no training but k-means",
+    "mfcc_dtw": "no strings: MFCC frames compared by dynamic time warping",
+    "encoder_dtw": "no strings: the encoder's frames warped in time: the ceiling of strings made of them",
     "random": "the floor: as long as pairalign's strings, without meaning",
 }
 
