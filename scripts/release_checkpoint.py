@@ -22,6 +22,12 @@ COMMAND = (
     "--split dev --limit {limit} --json"
 )
 
+SUPERVISION = {
+    "word_times_used": "Weak supervision: word times made from transcripts (the same word by two speakers, stage I).",
+    "lexicon_used": "Weak supervision: the phones that a pronouncing lexicon (CMUdict) has for the words, for the "
+    "encoder (stage I) and for the decoder's targets (stage II).",
+}
+
 
 def release(weights_path: Path, report_path: Path, name: str) -> Path:
     """Write checkpoints/NAME.* and the card; the report must be of these very weights."""
@@ -41,11 +47,7 @@ def release(weights_path: Path, report_path: Path, name: str) -> Path:
 def model_card(sidecar: dict) -> str:
     """The model card as Markdown."""
     data, metrics = sidecar["data"], sidecar["metrics"]
-    supervision = (
-        "Word times derived from transcripts were used in stage I (the same word by two speakers); no other labels."
-        if _used_word_times(data)
-        else "No labels were used."
-    )
+    supervision = " ".join([*(text for key, text in SUPERVISION.items() if _used(data, key)), "No other labels."])
     hours = ", ".join(f"{corpus} {h:.2f} h" for corpus, h in data["hours_by_corpus"].items())
     return "\n".join(
         [
@@ -121,10 +123,10 @@ def _fitted(recipe: dict) -> str:
     )
 
 
-def _used_word_times(data: dict) -> bool:
-    """Whether this run, or one it started from, learned from word times."""
+def _used(data: dict, what: str) -> bool:
+    """Whether this run, or one it started from, learned from something."""
     before = data.get("before")
-    return data["word_times_used"] or (before is not None and _used_word_times(before))
+    return data[what] or (before is not None and _used(before, what))
 
 
 def main() -> int:

@@ -173,7 +173,7 @@ def _data_card(job: Job, run: Run, sidecar: dict | None) -> dict:
         "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
         "skipped": len(bank.skipped),
         "word_times_used": words_used and config.stage1_steps > 0,
-        "lexicon_used": run.phones is not None and config.phone_weight > 0,
+        "lexicon_used": run.phones is not None,
         "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
         "before": sidecar["data"] if sidecar else None,  # what the checkpoint it started from had heard
     }
