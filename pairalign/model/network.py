@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import nn
-from torch.nn import functional as fn
 
 from pairalign.features import MEL_BANDS, LogMel
 from pairalign.model.decoder import Condition, ConditionAdapter, Decoder
 from pairalign.model.encoder import Encoder
-from pairalign.model.quantizer import TEMPERATURE, Codebook
+from pairalign.model.quantizer import Codebook
 
 
 @dataclass(frozen=True)
@@ -92,18 +91,6 @@ class Encoded:
     lengths: torch.Tensor
 
 
-class PhoneHead(nn.Module):
-    """One unit vector per phone in the space of the latents; only training and inspection use it."""
-
-    def __init__(self, phones: int, latent: int):
-        super().__init__()
-        self.prototypes = nn.Parameter(torch.randn(phones, latent))
-
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """latents (..., Z) of unit norm -> logits (..., P)."""
-        return latents.float() @ fn.normalize(self.prototypes, dim=-1).T / TEMPERATURE
-
-
 class PairAlignModel(nn.Module):
     """Encoder E, codebook e_k, and the decoder p(y | C) with its condition adapter."""
 
@@ -114,7 +101,8 @@ class PairAlignModel(nn.Module):
             config.mel_bands, config.encoder_size, config.encoder_heads, config.encoder_blocks, config.latent
         )
         self.codebook = Codebook(config.codes, config.latent)
-        self.phone_head = PhoneHead(len(config.phones), config.latent)
+        # what stage I learned the phones with, from the encoder's hidden frames; strings do without it
+        self.phone_head = nn.Linear(config.encoder_size, len(config.phones)) if config.phones else None
         self.adapter = ConditionAdapter(
             config.encoder_size,
             config.codes,

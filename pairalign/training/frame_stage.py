@@ -1,6 +1,6 @@
 """Stage I: frame contrast between a student that hears distorted views and a teacher that hears mild ones (method.md).
 
-Shapes: B batch, T frames, Z latent size, F mel bands, N shared negatives.
+Shapes: B batch, T frames, Z latent size, D hidden size, F mel bands, N shared negatives.
 """
 
 from dataclasses import dataclass
@@ -25,18 +25,20 @@ TRUST_TEACHER_AFTER = 0.2  # of the stage: the teacher's frames know nothing at 
 
 @dataclass(frozen=True)
 class Mild:
-    """What the teacher heard: latents (B, T, Z) of a mild view in source time, and its log-mel (B, T, F) for DTW."""
+    """What the teacher heard of a mild view, in source time: latents (B, T, Z), hidden (B, T, D), log-mel (B, T, F)."""
 
     latents: torch.Tensor
+    hidden: torch.Tensor
     lengths: torch.Tensor
     mel: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Strong:
-    """What the student heard: latents (B, T', Z) of a strong view, and the source frame (B, T') of each, -1 outside."""
+    """What the student heard of a strong view, and the source frame (B, T') of each of its frames, -1 outside."""
 
     latents: torch.Tensor
+    hidden: torch.Tensor
     source: torch.Tensor
 
 
@@ -46,7 +48,7 @@ def _mild(run: Run, step: int, stream: int, segments: Segments) -> Mild:
     with run.autocast(), torch.no_grad():
         heard = run.teacher.encode(features)
     mel = torch.nn.functional.avg_pool1d(features.mel, 2, ceil_mode=True).transpose(1, 2)
-    return Mild(heard.latents, heard.lengths, mel)
+    return Mild(heard.latents, heard.hidden, heard.lengths, mel)
 
 
 def _strong(run: Run, step: int, stream: int, segments: Segments, mild: Mild) -> Strong:
@@ -57,7 +59,7 @@ def _strong(run: Run, step: int, stream: int, segments: Segments, mild: Mild) ->
     with run.autocast():
         student = run.model.encode(features, masked)
     source = match_by_time(view.time_map, student.lengths, mild.lengths, student.latents.shape[1])
-    return Strong(student.latents, source)
+    return Strong(student.latents, student.hidden, source)
 
 
 def _span_mask(features: LogMel, share: float, generator: torch.Generator) -> torch.Tensor:
@@ -131,11 +133,11 @@ def _phone_term(
         return 0.0
     logits, labels = [], []
     for segments, mild, views in heard:
-        scores = run.teacher.phone_head(mild.latents).log_softmax(-1)
+        scores = run.teacher.phone_head(mild.hidden.float()).log_softmax(-1)
         known = phone_labels(run.phones, segments, scores, mild.lengths, progress >= ALIGN_AFTER)
         for view in views:
             here = torch.where(view.source >= 0, known.gather(1, view.source.clamp(min=0)), UNKNOWN)
-            logits.append(run.model.phone_head(view.latents[here >= 0]))
+            logits.append(run.model.phone_head(view.hidden[here >= 0].float()))
             labels.append(here[here >= 0])
     if not sum(map(len, labels)):
         return 0.0

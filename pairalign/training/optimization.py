@@ -15,9 +15,9 @@ def make_optimizer(run: Run, stage: int) -> torch.optim.AdamW:
     """
     model = run.model
     model.requires_grad_(False)
-    parts = [(model.encoder, 1.0), (model.phone_head, 1.0)]
-    if stage > 1:
-        parts = [(model.adapter, 1.0), (model.decoder, 1.0)]
+    parts = [(model.adapter, 1.0), (model.decoder, 1.0)] if stage > 1 else [(model.encoder, 1.0)]
+    if stage == 1 and model.phone_head is not None:
+        parts.append((model.phone_head, 1.0))
     if stage == 3 and run.config.encoder_rate_scale > 0:
         parts.append((model.encoder, run.config.encoder_rate_scale))
     groups = []
