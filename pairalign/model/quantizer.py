@@ -32,16 +32,14 @@ class Codebook(nn.Module):
         with torch.autocast(latents.device.type, enabled=False):  # bf16 would move frames to another code
             return latents.float() @ self.codes.T
 
-    def viterbi(
-        self, latents: torch.Tensor, lengths: torch.Tensor, penalty: float | torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Best code path under a switch penalty (one, or (B, 1)): (B, T, Z) -> (B, T)."""
+    def viterbi(self, latents: torch.Tensor, lengths: torch.Tensor, penalty: float | None = None) -> torch.Tensor:
+        """Best code path under a switch penalty: (B, T, Z) -> (B, T)."""
         penalty = float(self.switch_penalty) if penalty is None else penalty
         return smooth_codes(self.log_scores(latents), lengths, penalty)
 
 
-def smooth_codes(log_scores: torch.Tensor, lengths: torch.Tensor, penalty: float | torch.Tensor) -> torch.Tensor:
-    """Viterbi path through log_scores (B, T, K) where every change of code costs `penalty` (one, or (B, 1)): (B, T)."""
+def smooth_codes(log_scores: torch.Tensor, lengths: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Viterbi path through log_scores (B, T, K) where every change of code costs `penalty`; returns (B, T)."""
     batch, frames, codes = log_scores.shape
     # frames past the end get equal scores: the path then stays where the last real frame left it
     inside = torch.arange(frames, device=log_scores.device)[None] < lengths[:, None]

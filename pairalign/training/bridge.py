@@ -1,11 +1,12 @@
 """Bridge targets: the deterministic strings the decoder first learns (method: stage II).
 
-A recording's string is the Viterbi string, at the wanted rate, of what several mild views of it agree on. Where a
-lexicon says which phones were spoken, the latents are pulled towards those phones first, so that the string says what
-was meant where the codes of the frames do not: weak supervision that only the decoder gets. Encoder and codebook are
-frozen then, so the strings of all recordings are made once; a training segment takes its part of them.
+A recording's string is the Viterbi string, at the wanted rate, of what several mild views of it agree on. Where the
+encoder has learned phones, its latents are pulled towards the mean latents of the phone first (the phone spoken where a
+lexicon tells it, else the phones heard), so that the string says what was meant where the nearest codes do not: weak
+supervision that only the decoder's targets get. Encoder and codebook are frozen then, so the strings of all recordings
+are made once; a training segment takes its part of them.
 
-Shapes: B recordings, T frames (20 ms), Z latent size.
+Shapes: B recordings, T frames (20 ms), Z latent size, P phones.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.checkpoint import atomic_write_bytes
+from pairalign.features import length_mask
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.quantizer import Codebook, bisect_penalty, runs_of
+from pairalign.training import distributed
 from pairalign.training.data import Segments
 from pairalign.training.phones import phone_labels
 from pairalign.training.run import Run
@@ -62,17 +65,37 @@ class Bridge:
         return Target(self.ids[i][kept].tolist(), edges[kept].tolist(), float(edges[kept[-1] + 1]))
 
 
+@dataclass(frozen=True)
+class Agreed:
+    """What the views of some recordings agree on: latents (B, T, Z), lengths (B,), phones (B, T, P) or None."""
+
+    latents: torch.Tensor
+    lengths: torch.Tensor
+    phones: torch.Tensor | None
+
+    def pulled(self, means: torch.Tensor | None, weight: float) -> torch.Tensor:
+        """Latents (B, T, Z) pulled towards the mean latents (P, Z) of their phones."""
+        if self.phones is None or means is None:
+            return self.latents
+        return fn.normalize(self.latents + weight * self.phones @ means, dim=-1)
+
+
+@torch.no_grad()
 def make_bridge(run: Run, folder: Path | None = None) -> Bridge:
     """The strings of all training recordings; kept in `folder`, where a resumed run finds them again."""
     if folder is not None and (folder / BRIDGE_FILE).is_file():
         return _load(folder / BRIDGE_FILE)
     items = sorted(run.items, key=lambda i: run.bank.durations_s[i])
-    plain, pulled = _penalties(run, items[:: max(1, len(items) // FIT_RECORDINGS)])
+    book, weight = run.teacher.codebook, run.config.phone_pull
+    some = [agreed for _, agreed in _agreed(run, items[:: max(1, len(items) // FIT_RECORDINGS)])]
+    means = _phone_means(some)
+    pulled = [(agreed.pulled(means, weight), agreed.lengths) for agreed in some]
+    penalty = bisect_penalty(lambda p: _rate_hz(book, pulled, p), run.config.wanted_rate_hz)
+    penalty = float(distributed.from_first(torch.tensor(penalty, device=run.device)))
     ids, edges = {}, {}
-    for group, latents, lengths, labelled in _agreed(run, items, pull=True):
-        penalty = torch.where(labelled, pulled, plain)[:, None]
-        paths = run.teacher.codebook.viterbi(latents, lengths, penalty).cpu()
-        for i, path, frames in zip(group, paths, lengths.tolist(), strict=True):
+    for group, agreed in _agreed(run, items):
+        paths = book.viterbi(agreed.pulled(means, weight), agreed.lengths, penalty).cpu()
+        for i, path, frames in zip(group, paths, agreed.lengths.tolist(), strict=True):
             codes, starts = runs_of(path, frames)
             ids[i], edges[i] = np.array(codes, np.int32), np.array([*starts, frames], np.int32)
     if folder is not None and run.rank == 0:
@@ -80,22 +103,12 @@ def make_bridge(run: Run, folder: Path | None = None) -> Bridge:
     return Bridge(ids, edges)
 
 
-def _penalties(run: Run, items: list[int]) -> tuple[float, float]:
-    """Switch penalties for recordings without and with phones, such that the strings have the wanted rate.
-
-    Latents pulled towards phones change less often: they get their own penalty, at which the same recordings have the
-    rate they would have without the pull, so that slow speech stays slow.
-    """
-    before = [(z, n) for _, z, n, _ in _agreed(run, items, pull=False)]
-    after = [(z, n, told) for _, z, n, told in _agreed(run, items, pull=True)]
-    book = run.teacher.codebook
-    plain = bisect_penalty(lambda p: _rate_hz(book, before, p), run.config.wanted_rate_hz)
-    pulled = [(z[told], n[told]) for z, n, told in after if told.any()]
-    if not pulled:
-        return plain, plain
-    same = [(z[told], n[told]) for (z, n), (_, _, told) in zip(before, after, strict=True) if told.any()]
-    rate_hz = _rate_hz(book, same, plain)
-    return plain, bisect_penalty(lambda p: _rate_hz(book, pulled, p), rate_hz)
+def _phone_means(some: list[Agreed]) -> torch.Tensor | None:
+    """Mean latents of every phone, of unit norm (P, Z); None without phones."""
+    if not some or some[0].phones is None:
+        return None
+    total = sum(torch.einsum("btp,btz->pz", agreed.phones, agreed.latents) for agreed in some)
+    return fn.normalize(total, dim=-1)
 
 
 def _rate_hz(book: Codebook, batches: list[tuple[torch.Tensor, torch.Tensor]], penalty: float) -> float:
@@ -108,50 +121,66 @@ def _rate_hz(book: Codebook, batches: list[tuple[torch.Tensor, torch.Tensor]], p
     return tokens / frames * FRAME_RATE_HZ
 
 
-@torch.no_grad()
-def _agreed(
-    run: Run, items: list[int], pull: bool
-) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Recordings, what views of them agree on: latents (B, T, Z), lengths (B,), and which rows (B,) have phones."""
+def _agreed(run: Run, items: list[int]) -> Iterator[tuple[list[int], Agreed]]:
+    """Groups of recordings, and what their views agree on."""
     for start in range(0, len(items), GROUP):
         group = items[start : start + GROUP]
-        joined = _latents(run, group)
-        lengths = torch.tensor([len(z) for z in joined], device=run.device)
-        latents = pad_sequence(joined, batch_first=True)
-        labelled = torch.zeros(len(group), dtype=torch.bool, device=run.device)
-        if pull and run.phones is not None and run.config.phone_pull > 0:
-            whole = Segments(torch.zeros(0), lengths, torch.tensor(group), torch.zeros(len(group)))
-            head = run.teacher.phone_head
-            labels = phone_labels(run.phones, whole, head(latents).log_softmax(-1), lengths, aligned=True)
-            known = labels >= 0
-            towards = fn.normalize(head.prototypes, dim=-1)[labels.clamp(min=0)] * known[:, :, None]
-            latents = fn.normalize(latents + run.config.phone_pull * towards, dim=-1)
-            labelled = known.any(1)
-        yield group, latents, lengths, labelled
+        joined = _hear(run, group)
+        lengths = torch.tensor([len(latents) for latents, _ in joined], device=run.device)
+        latents = pad_sequence([latents for latents, _ in joined], batch_first=True)
+        phones = None
+        if run.teacher.phone_head is not None and run.config.phone_pull > 0:
+            heard = pad_sequence([phones for _, phones in joined], batch_first=True)
+            phones = _told(run, group, heard, lengths) * length_mask(lengths, heard.shape[1])[:, :, None]
+        yield group, Agreed(latents, lengths, phones)
 
 
-def _latents(run: Run, group: list[int]) -> list[torch.Tensor]:
-    """Latents (T, Z) of whole recordings, from the windows the tokenizer would cut them into, averaged over views."""
+def _told(run: Run, group: list[int], heard: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Phone probabilities (B, T, P): 1 for the phone the lexicon tells, elsewhere what the encoder heard."""
+    if run.phones is None:
+        return heard
+    whole = Segments(torch.zeros(0), lengths, torch.tensor(group), torch.zeros(len(group)))
+    labels = phone_labels(run.phones, whole, heard.clamp(min=1e-8).log(), lengths, aligned=True)
+    certain = fn.one_hot(labels.clamp(min=0), heard.shape[2]).to(heard.dtype)
+    return torch.where((labels >= 0)[:, :, None], certain, heard)
+
+
+def _hear(run: Run, group: list[int]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Latents (T, Z) and phone probabilities (T, P) of whole recordings, averaged over views.
+
+    They are heard in the windows that the tokenizer would cut them into.
+    """
     waves = [run.bank.wave(i) for i in group]
     jobs = [(r, window) for r, wave in enumerate(waves) for window in plan_windows(len(wave))]
-    pieces: list[list[torch.Tensor]] = [[] for _ in group]
+    pieces: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in group]
     for start in range(0, len(jobs), WINDOW_BATCH):
         chosen = jobs[start : start + WINDOW_BATCH]
         parts = [torch.from_numpy(waves[r][w.start : w.end]) for r, w in chosen]
         wave = pad_sequence(parts, batch_first=True).to(run.device)
         lengths = torch.tensor([len(part) for part in parts], device=run.device)
-        total = 0.0
-        for k in range(run.config.consensus_views):
-            seed = np.random.SeedSequence((run.config.seed, 6, group[0], start, k)).generate_state(1)[0]
-            ranges = MILD if k == 0 else CONSENSUS
-            view = make_view(wave, lengths, ranges, torch.Generator().manual_seed(int(seed)))
-            with run.autocast():
-                total = total + run.teacher.encode(view.log_mel()).latents
-        for (r, window), z in zip(chosen, fn.normalize(total, dim=-1), strict=True):
+        latents, phones = _hear_windows(run, wave, lengths, (group[0], start))
+        for (r, window), z, p in zip(chosen, latents, phones, strict=True):
             first = round((window.keep_from_s - window.start_s) * FRAME_RATE_HZ)
-            last = round((window.keep_to_s - window.start_s) * FRAME_RATE_HZ)
-            pieces[r].append(z[first : max(last, first + 1)])
-    return [torch.cat(piece) for piece in pieces]
+            last = max(round((window.keep_to_s - window.start_s) * FRAME_RATE_HZ), first + 1)
+            pieces[r].append((z[first:last], p[first:last]))
+    return [(torch.cat([z for z, _ in piece]), torch.cat([p for _, p in piece])) for piece in pieces]
+
+
+def _hear_windows(
+    run: Run, wave: torch.Tensor, lengths: torch.Tensor, place: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean latents (B, T, Z) of unit norm and phone probabilities (B, T, P), over views of windows (B, samples)."""
+    head = run.teacher.phone_head
+    latents = phones = 0.0
+    for k in range(run.config.consensus_views):
+        seed = np.random.SeedSequence((run.config.seed, 6, *place, k)).generate_state(1)[0]
+        view = make_view(wave, lengths, MILD if k == 0 else CONSENSUS, torch.Generator().manual_seed(int(seed)))
+        with run.autocast():
+            encoded = run.teacher.encode(view.log_mel())
+        latents = latents + encoded.latents
+        heard = encoded.latents[:, :, :0] if head is None else head(encoded.hidden.float()).softmax(-1)
+        phones = phones + heard / run.config.consensus_views
+    return fn.normalize(latents, dim=-1), phones
 
 
 def _save(path: Path, ids: dict[int, np.ndarray], edges: dict[int, np.ndarray]) -> None:

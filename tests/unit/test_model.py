@@ -22,7 +22,7 @@ def features(*seconds: float):
 
 
 @pytest.mark.parametrize(
-    ("config", "low", "high"), [(tiny_config, 0, 0.3e6), (small_config, 2e6, 5e6), (base_config, 10e6, 25e6)]
+    ("config", "low", "high"), [(tiny_config, 0, 0.3e6), (small_config, 4e6, 7e6), (base_config, 10e6, 25e6)]
 )
 def test_presets_have_their_size(config, low: float, high: float):
     assert low < PairAlignModel(config()).parameter_count() < high
