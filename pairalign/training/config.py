@@ -9,7 +9,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "string_batch": (2, 4096), "realization_share": (0, 1), "min_s": (0.3, 10), "max_s": (0.3, 10),
     "learning_rate": (1e-8, 1), "stage3_learning_rate": (1e-8, 1), "encoder_rate_scale": (0, 10),
     "warmup_steps": (1, 10**9), "weight_decay": (0, 1), "clip_norm": (1e-3, 1e3), "ema_decay": (0, 1),
-    "contrast_temperature": (0.01, 10), "phone_weight": (0, 100), "phone_pull": (0, 100), "masked_share": (0, 0.9),
+    "contrast_temperature": (0.01, 10), "phone_weight": (0, 100), "phone_pull": (0, 100), "code_cost": (0, 10), "masked_share": (0, 0.9),
     "shared_negatives": (1, 100_000), "wanted_rate_hz": (2, 22), "consensus_views": (1, 32),
     "eos_weight": (0.01, 100), "prefix_corruption": (0, 0.5), "guide_weight": (0, 100), "onset_weight": (0, 100),
     "bridge_floor": (0, 1), "length_guard": (0, 100), "contrast_weight": (0, 100), "contrast_strings": (1, 1000),
@@ -59,7 +59,8 @@ class TrainConfig:
     # stages II and III
     wanted_rate_hz: float = 12.7
     consensus_views: int = 4  # views whose latents are averaged for a bridge target
-    phone_pull: float = 1.0  # weight of a phone's mean latents beside the latents themselves, in bridge targets
+    phone_pull: float = 0.6  # weight of a phone's mean latents beside the latents themselves, in bridge targets
+    code_cost: float = 0.8  # of a frame of a rare code in a bridge target, in nats per nat of rarity
     eos_weight: float = 2.0
     prefix_corruption: float = 0.25
     guide_weight: float = 0.3

@@ -72,6 +72,15 @@ def test_the_strings_have_the_wanted_rate_and_cover_their_recordings(run: Run):
         assert (np.diff(bridge.edges[i]) > 0).all() and (np.diff(bridge.ids[i]) != 0).all()
 
 
+def test_a_cost_of_rare_codes_spends_fewer_codes_at_the_same_rate(run: Run):
+    def perplexity(code_cost: float) -> float:
+        bridge = make_bridge(replace(run, config=replace(run.config, code_cost=code_cost)))
+        shares = np.bincount(np.concatenate(list(bridge.ids.values()))) / sum(map(len, bridge.ids.values()))
+        return float(np.exp(-(shares * np.log(np.maximum(shares, 1e-12))).sum()))
+
+    assert perplexity(1.0) < 0.9 * perplexity(0.0)
+
+
 def test_a_resumed_run_finds_the_same_strings(run: Run, tmp_path: Path):
     made, found = make_bridge(run, tmp_path), make_bridge(run, tmp_path)
     assert made.ids.keys() == found.ids.keys()
