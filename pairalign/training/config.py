@@ -59,7 +59,7 @@ class TrainConfig:
     # stages II and III
     wanted_rate_hz: float = 12.7
     consensus_views: int = 4  # views whose latents are averaged for a bridge target
-    phone_pull: float = 0.6  # weight of a phone's mean latents beside the latents themselves, in bridge targets
+    phone_pull: float = 1.0  # weight of a phone's mean latents beside the latents themselves, in bridge targets
     code_cost: float = 0.8  # of a frame of a rare code in a bridge target, in nats per nat of rarity
     eos_weight: float = 2.0
     prefix_corruption: float = 0.25
