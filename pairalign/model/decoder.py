@@ -16,11 +16,16 @@ from pairalign.model.encoder import FRAME_RATE_HZ, EncoderBlock, rotary_angles
 
 @dataclass(frozen=True)
 class Condition:
-    """What the decoder reads: states (B, T, D), lengths (B,), onset_logits (B, T) (does a token start here?)."""
+    """What the decoder reads: states (B, T, D), lengths (B,).
+
+    Two readings of the frames themselves come along: onset_logits (B, T), does a token start here, and name_logits
+    (B, T, K), which token this frame belongs to.
+    """
 
     states: torch.Tensor
     lengths: torch.Tensor
     onset_logits: torch.Tensor
+    name_logits: torch.Tensor
 
     @property
     def valid(self) -> torch.Tensor:
@@ -29,7 +34,8 @@ class Condition:
 
     def rows(self, index: torch.Tensor) -> "Condition":
         """The condition of some rows of the batch, possibly repeated."""
-        return Condition(self.states[index], self.lengths[index], self.onset_logits[index])
+        parts = (self.states, self.lengths, self.onset_logits, self.name_logits)
+        return Condition(*(part[index] for part in parts))
 
 
 def sinusoids(position: torch.Tensor, size: int) -> torch.Tensor:
@@ -44,6 +50,9 @@ class ConditionAdapter(nn.Module):
 
     The second clock adds up the probabilities that a token starts at a frame (after CIF, Dong & Xu 2020), so that the
     decoder's position u can address the u-th event directly; it is a hint, the decoder still chooses what to write.
+    So are the names: every frame guesses the token it belongs to, and the guess is added to what the decoder reads
+    (as in self-conditioned CTC, Nozaki & Komatsu 2021). Trained on every frame, they teach the adapter much faster
+    than the decoder's few tokens do.
     """
 
     def __init__(self, encoder_size: int, codes: int, size: int, heads: int, blocks: int, dropout: float):
@@ -54,6 +63,8 @@ class ConditionAdapter(nn.Module):
         self.blocks = nn.ModuleList([EncoderBlock(size, heads, dropout) for _ in range(blocks)])
         self.norm = nn.LayerNorm(size)
         self.onset = nn.Linear(size, 1)
+        self.name = nn.Linear(size, codes)
+        self.from_name = nn.Linear(codes, size, bias=False)
         self.count_clock = nn.Linear(size, size, bias=False)
         self.time_clock = nn.Linear(size, size, bias=False)
 
@@ -65,13 +76,14 @@ class ConditionAdapter(nn.Module):
         for block in self.blocks:
             x = block(x, valid, rotary)
         x = self.norm(x)
-        onset_logits = self.onset(x)[:, :, 0].float()
+        onset_logits, name_logits = self.onset(x)[:, :, 0].float(), self.name(x).float()
         count = (torch.sigmoid(onset_logits) * valid).cumsum(1)
         time = torch.arange(x.shape[1], device=x.device) / FRAME_RATE_HZ * 10
         size = x.shape[2]
+        x = x + self.from_name(name_logits.softmax(-1))
         x = x + self.count_clock(sinusoids(count, size).to(x.dtype))
         x = x + self.time_clock(sinusoids(time, size).to(x.dtype))
-        return Condition(x, lengths, onset_logits)
+        return Condition(x, lengths, onset_logits, name_logits)
 
 
 @dataclass

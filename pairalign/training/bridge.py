@@ -41,8 +41,8 @@ BRIDGE_FILE = "bridge.safetensors"
 CONSENSUS = ViewRanges((0.0, 0.0), (1.0, 1.0), (0.92, 1.08), 5.0, (0.05, 0.2), 0.3, (12.0, 30.0), 0.7, 0.0, (-6.0, 0.0))
 GROUP = 16  # recordings at a time
 FIT_RECORDINGS = 160
-COST_ROUNDS = 6  # of choosing codes and counting them again
-COST_FLOOR = 0.4  # codes rarer than this share of an even spread cost no more, so that none dies out
+COST_ROUNDS = 4  # of choosing codes and counting them again
+COST_FLOOR = 1.0  # codes rarer than this share of an even spread cost no more, so that none dies out
 WINDOW_BATCH = 32
 HEARD_FRAMES = 2  # a token with less than this (and less than half of it) inside a segment is not asked for
 

@@ -11,7 +11,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "warmup_steps": (1, 10**9), "weight_decay": (0, 1), "clip_norm": (1e-3, 1e3), "ema_decay": (0, 1),
     "contrast_temperature": (0.01, 10), "phone_weight": (0, 100), "phone_pull": (0, 100), "code_cost": (0, 10), "masked_share": (0, 0.9),
     "shared_negatives": (1, 100_000), "wanted_rate_hz": (2, 22), "consensus_views": (1, 32),
-    "eos_weight": (0.01, 100), "prefix_corruption": (0, 0.5), "guide_weight": (0, 100), "onset_weight": (0, 100),
+    "eos_weight": (0.01, 100), "prefix_corruption": (0, 0.5), "guide_weight": (0, 100), "onset_weight": (0, 100), "name_weight": (0, 100),
     "bridge_floor": (0, 1), "length_guard": (0, 100), "contrast_weight": (0, 100), "contrast_strings": (1, 1000),
     "string_temperature": (0.01, 100), "validate_every": (1, 10**9), "validation_segments": (2, 100_000),
     "save_every_s": (0, 10**6), "threads": (0, 1024),
@@ -60,11 +60,12 @@ class TrainConfig:
     wanted_rate_hz: float = 12.7
     consensus_views: int = 4  # views whose latents are averaged for a bridge target
     phone_pull: float = 1.0  # weight of a phone's mean latents beside the latents themselves, in bridge targets
-    code_cost: float = 0.8  # of a frame of a rare code in a bridge target, in nats per nat of rarity
+    code_cost: float = 0.3  # of a frame of a rare code in a bridge target, in nats per nat of rarity
     eos_weight: float = 2.0
     prefix_corruption: float = 0.25
     guide_weight: float = 0.3
     onset_weight: float = 0.3
+    name_weight: float = 1.0
     # stage III
     teacher_targets: bool = True
     bridge_floor: float = 0.25  # share of bridge targets that stays: pure self-training lets strings shrink

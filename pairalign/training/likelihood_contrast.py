@@ -20,7 +20,8 @@ def likelihood_contrast(
     config, decoder = run.config, run.model.decoder
     states = distributed.gather_rows(condition.states, pad_dims=True)
     onsets = distributed.gather_rows(condition.onset_logits, pad_dims=True)
-    everything = Condition(states, distributed.gather_rows(condition.lengths), onsets)
+    names = distributed.gather_rows(condition.name_logits, pad_dims=True)
+    everything = Condition(states, distributed.gather_rows(condition.lengths), onsets, names)
     all_ids = distributed.gather_rows(strings.ids.masked_fill(strings.ids < 0, -1) + 1, pad_dims=True) - 1
     all_strings = losses.Strings(
         all_ids.masked_fill(all_ids < 0, losses.IGNORED), distributed.gather_rows(strings.lengths)

@@ -140,6 +140,21 @@ def onset_loss(logits: torch.Tensor, starts: torch.Tensor, known: torch.Tensor, 
     return frame_loss + 0.3 * ((counted - wanted).abs() / wanted.clamp(min=1)).mean()
 
 
+def name_loss(
+    logits: torch.Tensor, strings: Strings, starts: torch.Tensor, ends: torch.Tensor, known: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of the token that each frame belongs to; frames of no known token do not count.
+
+    Args: logits (B, T, K); starts, ends (B, U) frames, end exclusive, in order; known (B, U) tokens that have a stretch.
+    """
+    frame = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1).contiguous()
+    ordered = starts.masked_fill(~known, logits.shape[1])  # tokens of no stretch come last
+    token = (torch.searchsorted(ordered, frame, right=True) - 1).clamp(min=0)
+    inside = (frame >= ordered.gather(1, token)) & (frame < ends.gather(1, token))
+    names = strings.ids.gather(1, token).masked_fill(~inside, IGNORED)
+    return fn.cross_entropy(logits.transpose(1, 2), names, ignore_index=IGNORED)
+
+
 def info_nce(positive: torch.Tensor, negatives: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
     """InfoNCE with one positive score (B,) against negatives (B, M) where `usable`; rows without a negative give 0."""
     negatives = negatives.masked_fill(~usable, -torch.inf)

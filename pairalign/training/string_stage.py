@@ -4,7 +4,7 @@ Shapes: B batch, T frames, U tokens.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -80,7 +80,7 @@ def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch
 
 
 def _forced_loss(run: Run, step: int, stream: int, condition: Condition, aim: tuple, ramp: float) -> tuple:
-    """Cross-paired teacher forcing on a corrupted prefix, with the attention guide and the onset clock."""
+    """Cross-paired teacher forcing on a corrupted prefix, with the attention guide, the onset clock and the names."""
     config, decoder = run.config, run.model.decoder
     strings, starts, ends, known = aim
     inputs = losses.corrupt_prefix(
@@ -95,12 +95,14 @@ def _forced_loss(run: Run, step: int, stream: int, condition: Condition, aim: tu
     entropy = losses.string_cross_entropy(logits, strings, decoder.eos_id, config.eos_weight)
     guide = losses.guide_loss(attention, starts, ends, known)
     onset = losses.onset_loss(condition.onset_logits, starts, known, condition.lengths)
-    loss = entropy + config.guide_weight * guide + config.onset_weight * onset
+    name = losses.name_loss(condition.name_logits, strings, starts, ends, known)
+    loss = entropy + config.guide_weight * guide + config.onset_weight * onset + config.name_weight * name
     right = (logits.argmax(-1) == strings.ids)[strings.ids >= 0].float().mean()
     return loss, {
         "cross_entropy": float(entropy.detach()),
         "guide": float(guide.detach()),
         "onset": float(onset.detach()),
+        "name": float(name.detach()),
         "accuracy": float(right),
     }
 
@@ -137,7 +139,7 @@ def _drifted(told: Target, bridge: Target, guard: float) -> bool:
 
 
 def _float(condition: Condition) -> Condition:
-    return Condition(condition.states.float(), condition.lengths, condition.onset_logits)
+    return replace(condition, states=condition.states.float())
 
 
 def _controlled(

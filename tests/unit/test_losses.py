@@ -12,6 +12,7 @@ from pairalign.training.losses import (
     guide_loss,
     info_nce,
     mean_log_probability,
+    name_loss,
     onset_loss,
     pack_strings,
     string_cross_entropy,
@@ -101,3 +102,19 @@ def test_alarms_in_words():
     assert alarms(fine, 12.7) == []
     for name, value in {"ned_random": 0.3, "condition_gain": 0.2, "tokens_per_s": 3.6, "vocab_used": 0.2}.items():
         assert len(alarms({**fine, name: value}, 12.7)) == 1
+
+
+def test_a_frame_is_asked_for_the_token_it_belongs_to():
+    strings = pack_strings([[2, 0], [1]], 3, "cpu")
+    starts, ends = torch.tensor([[1, 3, 0], [0, 0, 0]]), torch.tensor([[3, 5, 0], [2, 0, 0]])
+    known = torch.tensor([[True, True, False], [True, False, False]])
+    right = torch.tensor([[-1, 2, 2, 0, 0, -1], [1, 1, -1, -1, -1, -1]])
+    logits = 50.0 * torch.nn.functional.one_hot(right.clamp(min=0), 3).float()
+    assert name_loss(logits, strings, starts, ends, known) < 1e-6
+    for row, frame in (right >= 0).nonzero().tolist():
+        wrong = logits.clone()
+        wrong[row, frame] = wrong[row, frame].roll(1)
+        assert name_loss(wrong, strings, starts, ends, known) > 5
+    unasked = logits.clone()
+    unasked[right < 0] = torch.randn(int((right < 0).sum()), 3)
+    assert name_loss(unasked, strings, starts, ends, known) < 1e-6
