@@ -19,15 +19,16 @@ from pairalign.framewise import frame_tokens, join_windows, merge_tokens
 from pairalign.mfcc import mfcc
 from pairalign.model import PairAlignModel
 from pairalign.model.baselines import FITTED_METHODS, Baselines
+from pairalign.model.chooser import Chooser
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.loading import load_with_baselines
 from pairalign.model.network import Encoded
 from pairalign.placement import token_starts
 from pairalign.strings import TokenString
-from pairalign.windows import Piece, Window, plan_windows, stitch
+from pairalign.windows import Piece, Window, plan_windows, stitch, whole
 
 BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half again the time for one clip
-METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "bpe", "mfcc")
+METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc")
 FRAME_FEATURES = ("encoder", "mfcc")
 Audio = str | Path | np.ndarray
 _Result = TypeVar("_Result")
@@ -113,13 +114,14 @@ class Tokenizer:
     ) -> list[np.ndarray]:
         """What strings are made from, a row per 20 ms frame: (T, D) float32 for each recording.
 
-        kind: "encoder" (latents of unit norm) or "mfcc" (with deltas, mean and variance normalised).
+        kind: "encoder" (latents of unit norm) or "mfcc" (with deltas, mean and variance normalised over the recording).
         Raises: AudioError for audio that can not be used, ValueError for an unknown kind.
         """
         if kind not in FRAME_FEATURES:
             raise ValueError(f"kind is {kind!r}; use one of {', '.join(FRAME_FEATURES)}.")
         waves = [_samples(a) for a in audio]
-        plans = [plan_windows(len(wave)) for wave in waves]
+        # nothing ties MFCC to the encoder's windows, and word search needs its normalisation over all there is
+        plans = [plan_windows(len(wave)) if kind == "encoder" else [whole(len(wave))] for wave in waves]
 
         def hear(parts: list[np.ndarray], _: list[Window], warp: torch.Tensor | None) -> list[np.ndarray]:
             if kind == "mfcc":
@@ -195,6 +197,9 @@ class Tokenizer:
         if method == "viterbi":
             fitted = None if self.baselines is None else self.baselines.viterbi_penalty
             path = book.viterbi(encoded.latents, encoded.lengths, fitted)
+        elif method == "viterbi_cost":
+            chooser = Chooser(book, self.baselines.code_cost.to(self.device), self.baselines.cost_penalty)
+            path = chooser.paths(encoded.latents, encoded.lengths)
         else:
             path = book.nearest(encoded.latents)
         fit = book.log_scores(encoded.latents).gather(2, path[:, :, None])[:, :, 0]

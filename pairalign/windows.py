@@ -42,6 +42,11 @@ class Piece:
     log_probs: list[float]
 
 
+def whole(samples: int) -> Window:
+    """One window over everything."""
+    return Window(0, samples, 0.0, samples / SAMPLE_RATE_HZ)
+
+
 def plan_windows(samples: int) -> list[Window]:
     """Windows of WINDOW_S every HOP_S, on the frame grid; the last one ends with the recording.
 
@@ -49,7 +54,7 @@ def plan_windows(samples: int) -> list[Window]:
     """
     size, hop = round(WINDOW_S * SAMPLE_RATE_HZ), round(HOP_S * SAMPLE_RATE_HZ)
     if samples <= LONGEST_S * SAMPLE_RATE_HZ:
-        return [Window(0, samples, 0.0, samples / SAMPLE_RATE_HZ)]
+        return [whole(samples)]
     last = -(-(samples - size) // FRAME_SAMPLES) * FRAME_SAMPLES
     starts = [*range(0, last, hop), last]
     ends = [min(start + size, samples) for start in starts]

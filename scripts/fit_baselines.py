@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from pairalign.audio import SAMPLE_RATE_HZ
-from pairalign.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from pairalign.checkpoint import CheckpointError, read_checkpoint, resolve_checkpoint, save_checkpoint
 from pairalign.evaluation.baselines import fit_baselines
 from pairalign.model.baselines import Baselines, split_baselines
 from pairalign.tokenizer import load
@@ -32,7 +32,7 @@ def add_baselines(
     """
     if segments < 1:
         raise CheckpointError(f"--segments is {segments}; use 1 or more")
-    if out.resolve() == weights_path.resolve():
+    if out.resolve() == resolve_checkpoint(weights_path).resolve():
         raise CheckpointError(f"--out is {out}, the checkpoint to read; give another name, it gets another sha256")
     tokenizer = load(weights_path)
     everything = read_manifest(manifest)

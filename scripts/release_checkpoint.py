@@ -1,8 +1,8 @@
 """Ship a trained checkpoint: python -m scripts.release_checkpoint RUN/best.safetensors REPORT.json --name base
 
 Copies the weights to checkpoints/NAME.safetensors, puts the report of `python -m pairalign evaluate --json` into the
-description beside them, and writes the model card docs/model-card.md from that description. Every figure in the card
-comes from the report; the card says which command made it. Baselines lie beside the weights, under the same sha256:
+description beside them, and writes the model card docs/model-card.md from that description (for `base` only). Every
+figure in the card comes from the report; the card says which command made it. Baselines lie beside the weights, under the same sha256:
 `scripts.fit_baselines` comes before the evaluation.
 """
 
@@ -17,9 +17,10 @@ from pairalign.checkpoint import CHECKPOINT_DIR, CheckpointError, atomic_write_b
 from pairalign.evaluation.report import format_table
 
 CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
+CARD_OF = "base"
 COMMAND = (
-    "python -m pairalign evaluate --checkpoint base --manifest speech/manifest.csv --words speech/words.csv "
-    "--split dev --limit {limit} --json"
+    "python -m pairalign evaluate --checkpoint {name} --manifest speech/manifest.csv --words speech/words.csv "
+    "--split {split} --limit {limit} --json"
 )
 
 SUPERVISION = {
@@ -36,11 +37,12 @@ def release(weights_path: Path, report_path: Path, name: str) -> Path:
     if report["data"]["model_sha256"] != sidecar["sha256"]:
         raise CheckpointError(f"{report_path.name} was measured on other weights than {weights_path.name}")
     report["data"].pop("manifest", None)  # a path of the machine it was measured on
-    command = COMMAND.format(limit=report["data"]["segments"])
+    command = COMMAND.format(name=name, split=report["data"]["split"], limit=report["data"]["segments"])
     sidecar = {**sidecar, "name": name, "metrics": {**sidecar["metrics"], "command": command, "evaluation": report}}
-    path = CHECKPOINT_DIR / f"{name}.safetensors"
+    path, card = CHECKPOINT_DIR / f"{name}.safetensors", model_card(sidecar)
     save_checkpoint(path, weights, sidecar)
-    atomic_write_bytes(CARD, model_card(sidecar).encode())
+    if name == CARD_OF:
+        atomic_write_bytes(CARD, card.encode())
     return path
 
 
@@ -79,8 +81,8 @@ def model_card(sidecar: dict) -> str:
             format_table(metrics["evaluation"]),
             "",
             "`pairalign`: generated strings. `vq`: nearest code of each frame, repeats collapsed; `vq_raw`: all.",
-            "`viterbi`: the same codes smoothed by a switch penalty. `bpe`: VQ, frequent neighbours merged. `mfcc`:",
-            "clusters of MFCC frames instead of codes. `mfcc_dtw`, `encoder_dtw`: no strings, recordings are compared",
+            "`viterbi`: the same codes smoothed by a switch penalty; `viterbi_cost`: with rare codes dearer, too, as the",
+            "decoder's targets have it. `bpe`: VQ, frequent neighbours merged. `mfcc`: clusters of MFCC frames. `mfcc_dtw`, `encoder_dtw`: no strings, recordings are compared",
             "frame by frame. `random`: strings without meaning, the floor.",
             _fitted(sidecar["recipe"]),
             "",
@@ -118,7 +120,7 @@ def _fitted(recipe: dict) -> str:
     if found is None:
         return "`viterbi` has the switch penalty of training."
     return (
-        f"On {found['segments']} training segments `viterbi` (penalty {found['viterbi_penalty']:.2f}) and `bpe` "
+        f"On training segments `viterbi` (penalty {found['viterbi_penalty']:.2f}), `viterbi_cost` and `bpe` "
         f"({found['bpe_merges']} merges) were fitted to the {found['rate_hz']:.2f} tokens/s that `pairalign` has there."
     )
 
@@ -126,7 +128,7 @@ def _fitted(recipe: dict) -> str:
 def _used(data: dict, what: str) -> bool:
     """Whether this run, or one it started from, learned from something."""
     before = data.get("before")
-    return data[what] or (before is not None and _used(before, what))
+    return data.get(what, False) or (before is not None and _used(before, what))
 
 
 def main() -> int:
@@ -138,7 +140,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         print(release(args.weights, args.report, args.name))
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, TypeError) as error:
         print(f"release_checkpoint: {error}", file=sys.stderr)
         return 2
     return 0

@@ -56,7 +56,9 @@ def fitted_tokenizer(tiny_checkpoint: Path):
     # every pair of neighbouring codes, and some of those pairs: both levels of merging occur in real strings
     pairs = torch.cartesian_prod(torch.arange(32), torch.arange(32))
     merges = torch.cat([pairs, torch.tensor([[32 + k, 32 + k + 5] for k in range(200)])])
-    return Tokenizer(model, sidecar, Baselines(2.0, merges, torch.nn.functional.normalize(centres, dim=1), 12.0))
+    costs = torch.rand(model.config.codes, generator=generator)
+    clusters = torch.nn.functional.normalize(centres, dim=1)
+    return Tokenizer(model, sidecar, Baselines(2.0, costs, 1.5, merges, clusters, 12.0))
 
 
 def babble(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> np.ndarray:

@@ -20,6 +20,7 @@ from pairalign.evaluation.protocols import Result, Trials, rank_segments
 from pairalign.evaluation.word_search import WordSearch, rank_words
 from pairalign.model.baselines import FITTED_METHODS, Baselines
 from pairalign.model.bpe import flatten, learn_merges, merge_pair, token_count
+from pairalign.model.chooser import Chooser, fit_chooser
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.quantizer import fit_switch_penalty, spherical_kmeans
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 RANDOM = "random"  # not a tokenizer: strings of the same length without meaning
 CEILINGS = {"mfcc_dtw": "mfcc", "encoder_dtw": "encoder"}  # not strings: what is compared frame by frame
-BASELINES = ("vq", "vq_raw", "viterbi", "bpe", "mfcc", *CEILINGS, RANDOM)
+BASELINES = ("vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc", *CEILINGS, RANDOM)
 
+CODE_COST = 0.8  # of "viterbi_cost"; on dev frames this separated best with nearly all codes still in use
 RATE_SEGMENTS = 200  # the rate is measured on so many segments
 MOST_MERGES = 8192
 MAX_FRAMES = 60_000
@@ -61,7 +63,7 @@ def fit_baselines(
     progress(f"rate of {len(measured)} segments")
     rate_hz = sum(map(len, tokenizer.tokenize_batch(measured))) / seconds
     progress("switch penalty")
-    penalty = _penalty_at(tokenizer, measured, rate_hz)
+    penalty, chooser = _penalty_at(tokenizer, measured, rate_hz), _chooser_at(tokenizer, measured, rate_hz)
     progress("byte pairs")
     learn_from, match_on = ([s.ids for s in tokenizer.tokenize_batch(w, "vq")] for w in (others, measured))
     merges = merges_for(learn_from, match_on, tokenizer.vocab_size, rate_hz * seconds)
@@ -69,7 +71,8 @@ def fit_baselines(
     generator = torch.Generator().manual_seed(seed)
     frames = torch.from_numpy(np.concatenate(tokenizer.frame_features(waves, "mfcc")))
     some = torch.nn.functional.normalize(frames[torch.randperm(len(frames), generator=generator)[:MAX_FRAMES]], dim=1)
-    return Baselines(penalty, merges, spherical_kmeans(some, tokenizer.vocab_size, generator), rate_hz)
+    clusters = spherical_kmeans(some, tokenizer.vocab_size, generator)
+    return Baselines(penalty, chooser.cost.cpu(), chooser.penalty, merges, clusters, rate_hz)
 
 
 def merges_for(
@@ -91,11 +94,20 @@ def merges_for(
 
 
 def _penalty_at(tokenizer: Tokenizer, waves: list[np.ndarray], rate_hz: float) -> float:
-    latents = [torch.from_numpy(z) for z in tokenizer.frame_features(waves, "encoder")]
-    lengths = torch.tensor([len(z) for z in latents])
-    padded = torch.nn.utils.rnn.pad_sequence(latents, batch_first=True)
-    scores = tokenizer.model.codebook.log_scores(padded.to(tokenizer.device)).cpu()
-    return fit_switch_penalty(scores, lengths, rate_hz, FRAME_RATE_HZ)
+    latents, lengths = _latents(tokenizer, waves)
+    scores = tokenizer.model.codebook.log_scores(latents)
+    return fit_switch_penalty(scores.cpu(), lengths.cpu(), rate_hz, FRAME_RATE_HZ)
+
+
+def _chooser_at(tokenizer: Tokenizer, waves: list[np.ndarray], rate_hz: float) -> Chooser:
+    return fit_chooser(tokenizer.model.codebook, [_latents(tokenizer, waves)], rate_hz, CODE_COST)
+
+
+def _latents(tokenizer: Tokenizer, waves: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Encoder frames (B, T, Z) and their numbers (B,), on the tokenizer's device."""
+    frames = [torch.from_numpy(z) for z in tokenizer.frame_features(waves, "encoder")]
+    lengths = torch.tensor([len(z) for z in frames], device=tokenizer.device)
+    return torch.nn.utils.rnn.pad_sequence(frames, batch_first=True).to(tokenizer.device), lengths
 
 
 def ceiling_of_views(tokenizer: Tokenizer, trials: Trials, name: str, seed: int = 0) -> Result:

@@ -86,7 +86,9 @@ METHODS = {
     "pairalign": "written by the decoder, token by token",
     "vq": "the nearest code of every 20 ms frame, repeats removed",
     "vq_raw": "the nearest code of every 20 ms frame, one token each",
-    "viterbi": "the same codes with a penalty on every change, at the rate of pairalign's strings",
+    "viterbi": "the same codes with a penalty on every change, fitted to the rate of pairalign's strings (or, in a "
+    "checkpoint without fitted baselines, to the rate wanted in training)",
+    "viterbi_cost": "the same with rare codes dearer than common ones: what thrift alone gives, without a decoder",
     "bpe": "vq's strings with frequent pairs merged (byte-pair encoding), at the rate of pairalign's strings",
     "mfcc": "the nearest of as many clusters of MFCC frames, repeats removed: no training but k-means",
     "mfcc_dtw": "no strings: MFCC frames compared by dynamic time warping",

@@ -13,8 +13,8 @@ import torch
 from pairalign.mfcc import MFCC_SIZE
 
 PREFIX = "baseline."
-FITTED_METHODS = ("bpe", "mfcc")  # not to be had without a fit; "viterbi" falls back to the codebook's penalty
-_TENSORS = ("viterbi_penalty", "bpe_merges", "mfcc_codes", "rate_hz")
+FITTED_METHODS = ("viterbi_cost", "bpe", "mfcc")  # not to be had without a fit; "viterbi" falls back to the codebook's penalty
+_TENSORS = ("viterbi_penalty", "code_cost", "cost_penalty", "bpe_merges", "mfcc_codes", "rate_hz")
 
 
 @dataclass(frozen=True, eq=False)  # tensors do not compare to one truth value
@@ -22,12 +22,16 @@ class Baselines:
     """What `pairalign.evaluation.baselines.fit_baselines` found.
 
     viterbi_penalty: cost of a change of code at which Viterbi strings have `rate_hz` tokens per second.
+    code_cost: (K,) float32 cost of a frame of each code, and cost_penalty that of a change, with which strings that
+        save on rare codes (`pairalign.model.chooser`) have the same rate.
     bpe_merges: (M, 2) int64 pairs of token ids, as `pairalign.model.bpe` reads them, for the same rate.
     mfcc_codes: (K, D) float32 of unit norm: centres of MFCC frames.
     rate_hz: tokens per second of the model's own strings on the training recordings.
     """
 
     viterbi_penalty: float
+    code_cost: torch.Tensor
+    cost_penalty: float
     bpe_merges: torch.Tensor
     mfcc_codes: torch.Tensor
     rate_hz: float
@@ -41,6 +45,8 @@ class Baselines:
         """What a checkpoint holds beside its weights."""
         return {
             f"{PREFIX}viterbi_penalty": torch.tensor(self.viterbi_penalty, dtype=torch.float64),
+            f"{PREFIX}code_cost": self.code_cost.float(),
+            f"{PREFIX}cost_penalty": torch.tensor(self.cost_penalty, dtype=torch.float64),
             f"{PREFIX}bpe_merges": self.bpe_merges.long(),
             f"{PREFIX}mfcc_codes": self.mfcc_codes.float(),
             f"{PREFIX}rate_hz": torch.tensor(self.rate_hz, dtype=torch.float64),
@@ -66,4 +72,7 @@ def split_baselines(tensors: dict[str, torch.Tensor], codes: int) -> tuple[dict[
         raise ValueError("baseline bpe_merges joins tokens that do not exist.")
     if centres.shape != (codes, MFCC_SIZE):
         raise ValueError(f"baseline mfcc_codes must be {(codes, MFCC_SIZE)}, not {tuple(centres.shape)}.")
-    return weights, Baselines(float(extra["viterbi_penalty"]), merges, centres, float(extra["rate_hz"]))
+    if extra["code_cost"].shape != (codes,):
+        raise ValueError(f"baseline code_cost must be {(codes,)}, not {tuple(extra['code_cost'].shape)}.")
+    numbers = {name: float(extra[name]) for name in ("viterbi_penalty", "cost_penalty", "rate_hz")}
+    return weights, Baselines(code_cost=extra["code_cost"], bpe_merges=merges, mfcc_codes=centres, **numbers)

@@ -66,7 +66,7 @@ def small_config() -> ModelConfig:
 
 
 def base_config() -> ModelConfig:
-    """For training on a GPU: about 19 M parameters."""
+    """For training on a GPU: about 22 M parameters."""
     return ModelConfig(
         codes=128,
         latent=64,
@@ -101,7 +101,7 @@ class PairAlignModel(nn.Module):
             config.mel_bands, config.encoder_size, config.encoder_heads, config.encoder_blocks, config.latent
         )
         self.codebook = Codebook(config.codes, config.latent)
-        # what stage I learned the phones with, from the encoder's hidden frames; strings do without it
+        # what stage I learned the phones with, from the encoder's hidden frames; writing strings does without it
         self.phone_head = nn.Linear(config.encoder_size, len(config.phones)) if config.phones else None
         self.adapter = ConditionAdapter(
             config.encoder_size,

@@ -3,12 +3,11 @@
 A recording's string is the Viterbi string, at the wanted rate, of what several mild views of it agree on. Where the
 encoder has learned phones, its latents are pulled towards the mean latents of the phone first (the phone spoken where a
 lexicon tells it, else the phones heard), so that the string says what was meant where the nearest codes do not: weak
-supervision that only the decoder's targets get. Rare codes cost more than common ones (`code_cost`), as in
-entropy-constrained vector quantisation (Chou, Lookabaugh & Gray 1989): of two codes that fit a stretch nearly as well,
-the common one is the one another view will choose too. Encoder and codebook are frozen then, so the strings of all
-recordings are made once; a training segment takes its part of them.
+supervision that only the decoder's targets get. Rare codes cost more than common ones (`code_cost`, model/chooser.py).
+Encoder and codebook are frozen then, so the strings of all recordings are made once; a training segment takes its part
+of them.
 
-Shapes: B recordings, T frames (20 ms), Z latent size, P phones, K codes.
+Shapes: B recordings, T frames (20 ms), Z latent size, P phones.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch.nn import functional as fn
 from torch.nn.utils.rnn import pad_sequence
@@ -26,8 +26,9 @@ from torch.nn.utils.rnn import pad_sequence
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.checkpoint import atomic_write_bytes
 from pairalign.features import length_mask
+from pairalign.model.chooser import fit_chooser
 from pairalign.model.encoder import FRAME_RATE_HZ
-from pairalign.model.quantizer import Codebook, bisect_penalty, runs_of, smooth_codes
+from pairalign.model.quantizer import runs_of
 from pairalign.training import distributed
 from pairalign.training.data import Segments
 from pairalign.training.phones import phone_labels
@@ -41,10 +42,12 @@ BRIDGE_FILE = "bridge.safetensors"
 CONSENSUS = ViewRanges((0.0, 0.0), (1.0, 1.0), (0.92, 1.08), 5.0, (0.05, 0.2), 0.3, (12.0, 30.0), 0.7, 0.0, (-6.0, 0.0))
 GROUP = 16  # recordings at a time
 FIT_RECORDINGS = 160
-COST_ROUNDS = 4  # of choosing codes and counting them again
-COST_FLOOR = 1.0  # codes rarer than this share of an even spread cost no more, so that none dies out
 WINDOW_BATCH = 32
 HEARD_FRAMES = 2  # a token with less than this (and less than half of it) inside a segment is not asked for
+
+
+class BridgeError(ValueError):
+    """Strings of an earlier run that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -84,38 +87,34 @@ class Agreed:
         return fn.normalize(self.latents + weight * self.phones @ means, dim=-1)
 
 
-@dataclass(frozen=True)
-class Chooser:
-    """The Viterbi string with a cost (K,) for every frame of a code, and a penalty for every change of code."""
-
-    book: Codebook
-    cost: torch.Tensor
-    penalty: float
-
-    def paths(self, latents: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Latents (B, T, Z) -> codes (B, T)."""
-        return smooth_codes(self.book.log_scores(latents) - self.cost, lengths, self.penalty).cpu()
-
-
 @torch.no_grad()
 def make_bridge(run: Run, folder: Path | None = None) -> Bridge:
-    """The strings of all training recordings; kept in `folder`, where a resumed run finds them again."""
-    if folder is not None and (folder / BRIDGE_FILE).is_file():
-        return _load(folder / BRIDGE_FILE)
+    """The strings of all training recordings; kept in `folder`, where a resumed run finds them again.
+
+    The first process makes them for all. Raises: BridgeError for a damaged file.
+    """
+    if folder is None:
+        return _make(run)
+    path = folder / BRIDGE_FILE
+    if run.rank == 0 and not path.is_file():
+        _save(path, _make(run))
+    distributed.wait()
+    return _load(path)
+
+
+def _make(run: Run) -> Bridge:
+    config, book = run.config, run.teacher.codebook
     items = sorted(run.items, key=lambda i: run.bank.durations_s[i])
-    weight = run.config.phone_pull
     some = [agreed for _, agreed in _agreed(run, items[:: max(1, len(items) // FIT_RECORDINGS)])]
     means = _phone_means(some)
-    pulled = [(agreed.pulled(means, weight), agreed.lengths) for agreed in some]
-    chooser = _fit_chooser(run, pulled)
+    pulled = [(agreed.pulled(means, config.phone_pull), agreed.lengths) for agreed in some]
+    chooser = fit_chooser(book, pulled, config.wanted_rate_hz, config.code_cost)
     ids, edges = {}, {}
     for group, agreed in _agreed(run, items):
-        paths = chooser.paths(agreed.pulled(means, weight), agreed.lengths)
+        paths = chooser.paths(agreed.pulled(means, config.phone_pull), agreed.lengths).cpu()
         for i, path, frames in zip(group, paths, agreed.lengths.tolist(), strict=True):
             codes, starts = runs_of(path, frames)
             ids[i], edges[i] = np.array(codes, np.int32), np.array([*starts, frames], np.int32)
-    if folder is not None and run.rank == 0:
-        _save(folder / BRIDGE_FILE, ids, edges)
     return Bridge(ids, edges)
 
 
@@ -125,41 +124,6 @@ def _phone_means(some: list[Agreed]) -> torch.Tensor | None:
         return None
     total = sum(torch.einsum("btp,btz->pz", agreed.phones, agreed.latents) for agreed in some)
     return fn.normalize(total, dim=-1)
-
-
-def _fit_chooser(run: Run, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> Chooser:
-    """Code costs from how often each code is chosen, and the switch penalty that gives the wanted rate with them."""
-    book, weight = run.teacher.codebook, run.config.code_cost
-    cost = torch.zeros(len(book.codes), device=run.device)
-    for _ in range(COST_ROUNDS if weight > 0 else 0):
-        cost = weight * _rarity(_fit_penalty(run, cost, batches), batches)
-    return _fit_penalty(run, cost, batches)
-
-
-def _fit_penalty(run: Run, cost: torch.Tensor, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> Chooser:
-    """The chooser with these code costs that has the wanted rate."""
-    book = run.teacher.codebook
-    penalty = bisect_penalty(lambda p: _rate_hz(Chooser(book, cost, p), batches), run.config.wanted_rate_hz)
-    return Chooser(book, cost, float(distributed.from_first(torch.tensor(penalty, device=run.device))))
-
-
-def _rarity(chooser: Chooser, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """``-log p(k)`` of every code (K,) in the strings chosen, p at least COST_FLOOR / K."""
-    counts = torch.zeros_like(chooser.cost)
-    for latents, lengths in batches:
-        for path, frames in zip(chooser.paths(latents, lengths), lengths.tolist(), strict=True):
-            counts += torch.bincount(torch.tensor(runs_of(path, frames)[0]), minlength=len(counts)).to(counts)
-    return -(counts / counts.sum()).clamp(min=COST_FLOOR / len(counts)).log()
-
-
-def _rate_hz(chooser: Chooser, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
-    """Tokens per second of the strings chosen for latents (B, T, Z) of lengths (B,)."""
-    tokens = frames = 0
-    for latents, lengths in batches:
-        paths = chooser.paths(latents, lengths)
-        tokens += sum(len(runs_of(path, n)[0]) for path, n in zip(paths, lengths.tolist(), strict=True))
-        frames += int(lengths.sum())
-    return tokens / frames * FRAME_RATE_HZ
 
 
 def _agreed(run: Run, items: list[int]) -> Iterator[tuple[list[int], Agreed]]:
@@ -224,16 +188,19 @@ def _hear_windows(
     return fn.normalize(latents, dim=-1), phones
 
 
-def _save(path: Path, ids: dict[int, np.ndarray], edges: dict[int, np.ndarray]) -> None:
-    items = np.array(list(ids), np.int64)
-    counts = np.array([len(ids[i]) for i in items], np.int64)
-    arrays = {"items": items, "counts": counts, "ids": np.concatenate(list(ids.values()))}
+def _save(path: Path, bridge: Bridge) -> None:
+    items = np.array(list(bridge.ids), np.int64)
+    counts = np.array([len(bridge.ids[i]) for i in items], np.int64)
+    arrays = {"items": items, "counts": counts, "ids": np.concatenate(list(bridge.ids.values()))}
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_bytes(path, save({**arrays, "edges": np.concatenate(list(edges.values()))}))
+    atomic_write_bytes(path, save({**arrays, "edges": np.concatenate(list(bridge.edges.values()))}))
 
 
 def _load(path: Path) -> Bridge:
-    arrays = load_file(path)
+    try:
+        arrays = load_file(path)
+    except SafetensorError:
+        raise BridgeError(f"{path} is damaged; delete it, and --resume makes it again.") from None
     ends = np.cumsum(arrays["counts"])
     ids = np.split(arrays["ids"], ends[:-1])
     edges = np.split(arrays["edges"], (ends + np.arange(1, len(ends) + 1))[:-1])

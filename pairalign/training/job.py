@@ -49,13 +49,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts with. `card` is what its checkpoints say of their data, `before` the recipe of --init."""
+    """What a run starts with. `card` is what its checkpoints say of their data, `before` the recipe of --init.
+
+    new_codes: the vocabulary has another size than that of --init, so codebook and decoder start afresh.
+    """
 
     run: Run
     held_out: Segments
     card: dict
     before: dict | None
     settings: dict
+    new_codes: bool
 
 
 def prepare(job: Job, rank: int, world: int) -> Start:
@@ -67,7 +71,7 @@ def prepare(job: Job, rank: int, world: int) -> Start:
     utterances = read_manifest(job.manifest)
     words = words_for(utterances, job.words)
     phones = _phones(job, utterances, words)
-    model, sidecar = _network(job, phones.names if phones else ())
+    model, sidecar, new_codes = _network(job, phones.names if phones else ())
     if rank > 0:
         distributed.wait()  # rank 0 decodes; the others then find its cache
     bank = load_bank(utterances, job.cache, _reporter("decoding") if rank == 0 else None)
@@ -94,6 +98,7 @@ def prepare(job: Job, rank: int, world: int) -> Start:
         _data_card(job, run, sidecar),
         sidecar["recipe"] if sidecar else None,
         _settings(run, sidecar, words, world),
+        new_codes,
     )
 
 
@@ -107,16 +112,27 @@ def _phones(job: Job, utterances: list[Utterance], words: list[Word]) -> PhoneIn
     return build_phone_index(spoken, read_lexicon(job.lexicon))
 
 
-def _network(job: Job, phones: tuple[str, ...]) -> tuple[PairAlignModel, dict | None]:
-    """A fresh network of the preset, or that of --init with its sidecar."""
-    torch.manual_seed(job.config.seed)
-    if job.init:
-        model, sidecar = load_model(job.init)
-        if phones and model.config.phones != phones:
-            raise ValueError("the lexicon gives other phones than the checkpoint of --init was trained on.")
-        return (_with_codes(model, job.config.codes) if job.config.codes else model), sidecar
-    preset = replace(PRESETS[job.config.preset](), phones=phones)
-    return PairAlignModel(replace(preset, codes=job.config.codes) if job.config.codes else preset), None
+def _network(job: Job, phones: tuple[str, ...]) -> tuple[PairAlignModel, dict | None, bool]:
+    """A fresh network of the preset, or that of --init with its sidecar; and whether --init gets another vocabulary."""
+    config = job.config
+    torch.manual_seed(config.seed)
+    if not job.init:
+        preset = replace(PRESETS[config.preset](), phones=phones)
+        return PairAlignModel(replace(preset, codes=config.codes) if config.codes else preset), None, False
+    model, sidecar = load_model(job.init)
+    if phones and model.config.phones != phones:
+        raise ValueError(
+            f"--lexicon gives {len(phones)} phones for these words, the checkpoint of --init was trained with "
+            f"{len(model.config.phones)} (others, or none); leave --lexicon out, or train from scratch."
+        )
+    if config.codes in (0, model.config.codes):
+        return model, sidecar, False
+    if config.stage2_steps == 0:
+        raise ValueError(
+            f"codes is {config.codes}, the checkpoint of --init has {model.config.codes}: a new vocabulary needs a new "
+            "decoder; give stage II steps, or leave codes out."
+        )
+    return _with_codes(model, config.codes), sidecar, True
 
 
 def _with_codes(model: PairAlignModel, codes: int) -> PairAlignModel:

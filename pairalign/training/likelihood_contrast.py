@@ -19,9 +19,8 @@ def likelihood_contrast(
     """InfoNCE over sampled strings (rows) and sampled conditions (columns) of ``s_ij = lbar(y_j | C_i) / tau``."""
     config, decoder = run.config, run.model.decoder
     states = distributed.gather_rows(condition.states, pad_dims=True)
-    onsets = distributed.gather_rows(condition.onset_logits, pad_dims=True)
-    names = distributed.gather_rows(condition.name_logits, pad_dims=True)
-    everything = Condition(states, distributed.gather_rows(condition.lengths), onsets, names)
+    unread = states[:, :, 0]  # the decoder reads states and lengths only
+    everything = Condition(states, distributed.gather_rows(condition.lengths), unread, unread)
     all_ids = distributed.gather_rows(strings.ids.masked_fill(strings.ids < 0, -1) + 1, pad_dims=True) - 1
     all_strings = losses.Strings(
         all_ids.masked_fill(all_ids < 0, losses.IGNORED), distributed.gather_rows(strings.lengths)

@@ -145,7 +145,7 @@ def name_loss(
 ) -> torch.Tensor:
     """Cross-entropy of the token that each frame belongs to; frames of no known token do not count.
 
-    Args: logits (B, T, K); starts, ends (B, U) frames, end exclusive, in order; known (B, U) tokens that have a stretch.
+    Args: logits (B, T, K); starts, ends (B, U) frames in order, end exclusive; known (B, U): has a stretch.
     """
     frame = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1).contiguous()
     ordered = starts.masked_fill(~known, logits.shape[1])  # tokens of no stretch come last

@@ -63,8 +63,8 @@ def _train(job: Job, rank: int, world: int) -> dict:
     optimizer = make_optimizer(run, config.stage_at(progress.step)[0])
     if parts is not None:
         restore_optimizer(optimizer, parts["optimizer"])
-    if job.init and config.codes and config.stage1_steps == 0 and not job.resume:
-        fit_codebook(run)  # the encoder of --init, a vocabulary of another size
+    if start.new_codes and config.stage1_steps == 0 and not job.resume:
+        fit_codebook(run)
     if config.stage_at(progress.step)[0] > 1:
         run.bridge = make_bridge(run, job.out)
     if log and not job.resume:
@@ -151,10 +151,15 @@ class Loop:
             self.write(event="codebook", switch_penalty=penalty)
         if finished == 2:
             run.model.load_state_dict(run.teacher.state_dict())
-        if finished == 1 and self.progress.step < config.total_steps:
-            run.bridge = make_bridge(run, self.job.out)
         if finished < 3 and self.progress.step < config.total_steps:
             self.optimizer = make_optimizer(run, config.stage_at(self.progress.step)[0])
+        if finished == 1 and self.progress.step < config.total_steps:
+            # saved first: a resumed run must find the codebook that the strings are made with
+            self.save()
+            if run.rank == 0:
+                (self.job.out / BRIDGE_FILE).unlink(missing_ok=True)
+            distributed.wait()
+            run.bridge = make_bridge(run, self.job.out)
 
     def validate(self, stage: int) -> None:
         """Measure the teacher on held-out segments, log it with alarms, and keep it when it is the best so far."""
@@ -244,7 +249,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``python -m pairalign train``."""
     parser.add_argument("--manifest", required=True, type=Path, help="manifest CSV, or a folder of audio")
     parser.add_argument("--words", type=Path, help="CSV of word times: the same word by two speakers becomes a pair")
-    parser.add_argument("--lexicon", type=Path, help="CMUdict-like file: phones of the words supervise stage I")
+    parser.add_argument("--lexicon", type=Path, help="CMUdict-like file: phones of the words supervise stages I and II")
     parser.add_argument("--out", required=True, type=Path, help="run folder")
     parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
     parser.add_argument(

@@ -48,7 +48,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def job(corpus: Path, out: Path, **changes: object) -> Job:
-    options = {k: changes.pop(k) for k in ("resume", "max_minutes", "init", "words") if k in changes}
+    options = {k: changes.pop(k) for k in ("resume", "max_minutes", "init", "words", "lexicon") if k in changes}
     steps = {"stage1_steps": 4, "stage2_steps": 4, "stage3_steps": 4}
     return Job(corpus / "manifest.csv", out, TrainConfig(**{**SMALL, **steps, **changes}), **options)
 
@@ -179,6 +179,34 @@ def test_time_limit_stops_and_saves(corpus: Path, tmp_path: Path):
     result = train(job(corpus, tmp_path / "run", stage1_steps=5000, max_minutes=0.02))
     assert 0 < result["steps"] < 5000
     assert (tmp_path / "run" / "state.safetensors").is_file()
+
+
+@pytest.fixture(scope="module")
+def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lexicon") / "lexicon.txt"
+    path.write_text("WORD0  AH B\nWORD1  B AH1\nWORD2  K AH0\n")
+    return path
+
+
+def test_phones_of_a_lexicon_are_learned(corpus: Path, lexicon: Path, tmp_path: Path):
+    result = train(job(corpus, tmp_path, words=corpus / "words.csv", lexicon=lexicon))
+    told = [entry for entry in log_of(tmp_path) if "phone_loss" in entry]
+    assert told and all(entry["stage"] == 1 for entry in told)
+    tok = pairalign.load(result["checkpoint"])
+    assert tok.model.config.phones == ("SIL", "AH", "B", "K") and tok.sidecar["data"]["lexicon_used"]
+
+
+def test_another_vocabulary_on_a_trained_encoder(corpus: Path, tmp_path: Path):
+    first = train(job(corpus, tmp_path / "first", stage2_steps=0, stage3_steps=0))["checkpoint"]
+    steps = {"stage1_steps": 0, "stage2_steps": 1, "stage3_steps": 0}
+    second = train(job(corpus, tmp_path / "second", init=first, codes=16, **steps))["checkpoint"]
+    before, after = pairalign.load(first).model, pairalign.load(second).model
+    assert after.config.codes == 16 and after.codebook.codes.shape[0] == 16
+    assert all(torch.equal(a, b) for a, b in zip(before.encoder.parameters(), after.encoder.parameters(), strict=True))
+    third = train(job(corpus, tmp_path / "third", init=second, codes=16, **steps))["checkpoint"]
+    assert torch.equal(after.codebook.codes, pairalign.load(third).model.codebook.codes)  # the same size: kept
+    with pytest.raises(ValueError, match="new vocabulary"):
+        train(job(corpus, tmp_path / "fourth", init=second, codes=8, **{**steps, "stage2_steps": 0, "stage3_steps": 1}))
 
 
 def test_mistakes_are_told(corpus: Path, tmp_path: Path):

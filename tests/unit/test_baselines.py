@@ -128,11 +128,11 @@ class TestStrings:
         with pytest.raises(ValueError, match="use one of encoder, mfcc"):
             fitted_tokenizer.frame_features([babble(1.0)], "whale")
 
-    @pytest.mark.parametrize("method", ["bpe", "mfcc"])
+    @pytest.mark.parametrize("method", ["viterbi_cost", "bpe", "mfcc"])
     def test_a_checkpoint_without_them_says_how_to_add_them(self, tiny_tokenizer, method: str):
         with pytest.raises(ValueError, match=f"holds no baseline '{method}'.*fit_baselines"):
             tiny_tokenizer.tokenize(babble(1.0), method)
-        assert missing_baselines(tiny_tokenizer) == ("bpe", "mfcc")
+        assert missing_baselines(tiny_tokenizer) == ("viterbi_cost", "bpe", "mfcc")
 
     def test_frames_of_a_word_are_those_whose_middle_it_holds(self):
         frames = np.arange(10)[:, None]
@@ -167,7 +167,7 @@ def test_the_rate_of_the_models_own_strings_is_reached(tiny_tokenizer):
     waves = [babble(2.0, seed=k) for k in range(30)]
     found = fit_baselines(Slow(tiny_tokenizer), waves, seed=0)
     fitted = pairalign.Tokenizer(tiny_tokenizer.model, tiny_tokenizer.sidecar, found)
-    for method in ("viterbi", "bpe"):
+    for method in ("viterbi", "viterbi_cost", "bpe"):
         rate_hz = sum(map(len, fitted.tokenize_batch(waves, method))) / 60
         assert rate_hz == pytest.approx(found.rate_hz, rel=0.03), method
     assert found.mfcc_codes.shape == (32, MFCC_SIZE)
@@ -192,10 +192,12 @@ class TestCheckpoint:
         assert after.baselines.viterbi_penalty == found.viterbi_penalty and after.baselines.rate_hz == found.rate_hz
         assert torch.equal(after.baselines.bpe_merges, found.bpe_merges)
         assert torch.equal(after.baselines.mfcc_codes, found.mfcc_codes)
+        assert torch.equal(after.baselines.code_cost, found.code_cost)
         assert all(torch.equal(a, b) for a, b in zip(before.model.parameters(), after.model.parameters(), strict=True))
         note = json.loads(out.with_suffix(".json").read_text())["recipe"]["baselines"]
         assert note["segments"] == 4 and note["bpe_merges"] == len(found.bpe_merges)
-        assert len(after.tokenize(babble(1.0), "bpe")) and len(after.tokenize(babble(1.0), "mfcc"))
+        for method in ("viterbi_cost", "bpe", "mfcc"):
+            assert len(after.tokenize(babble(1.0), method))
 
     def test_the_checkpoint_read_is_not_overwritten(self, tiny_checkpoint: Path, corpus: Path):
         with pytest.raises(pairalign.CheckpointError, match="give another name"):
@@ -208,6 +210,7 @@ class TestCheckpoint:
             ("bpe_merges", torch.zeros(3, dtype=torch.int64), r"must be \(M, 2\)"),
             ("bpe_merges", torch.tensor([[0, 32]]), "do not exist"),
             ("mfcc_codes", torch.zeros(4, MFCC_SIZE), "must be"),
+            ("code_cost", torch.zeros(4), "must be"),
         ],
     )
     def test_damaged_baselines_are_refused(

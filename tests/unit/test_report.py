@@ -296,7 +296,7 @@ def test_command_on_a_real_checkpoint(
     assert cli.main([*arguments, *words, "--report", str(tmp_path / "page"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     names = ["pairalign", "vq", "vq_raw", "viterbi", "mfcc_dtw", "encoder_dtw", "random"]
-    assert list(found["methods"]) == names and found["data"]["missing_baselines"] == ["bpe", "mfcc"]
+    assert list(found["methods"]) == names and found["data"]["missing_baselines"] == ["viterbi_cost", "bpe", "mfcc"]
     for name in ("mfcc_dtw", "encoder_dtw"):  # no strings, so only rankings
         assert set(found["methods"][name]) == {
             *("recall_1", "mrr", "r2_map", "r2_mrr", "r2_recall_1", "r2_recall_5", "r2_recall_10")
