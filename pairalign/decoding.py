@@ -12,15 +12,21 @@ from pairalign.model.decoder import Condition, Decoder
 from pairalign.model.encoder import encoder_lengths
 
 
+LEAST_HEARD = 1e-4  # a token is never ruled out by the frames alone
+
+
 @dataclass(frozen=True)
 class DecodingOptions:
     """How a string is searched for and how long it may be.
 
     beam: strings kept per recording (1 = greedy).
+    evidence: how much the names that the frames under attention give themselves count beside the decoder's own choice,
+        which also leans on what it has written so far. 0: not at all.
     max_rate_hz, min_rate_hz: tokens per second of *active* speech; quiet_rate_hz: extra room per second of pause.
     """
 
     beam: int = 1
+    evidence: float = 2.0
     max_rate_hz: float = 22.0
     min_rate_hz: float = 2.0
     quiet_rate_hz: float = 8.0
@@ -28,6 +34,8 @@ class DecodingOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.beam <= 16:
             raise ValueError(f"beam is {self.beam}; use a whole number from 1 (greedy) to 16.")
+        if not 0 <= self.evidence <= 100:
+            raise ValueError(f"evidence is {self.evidence}; use 0 (none) to 100.")
         if not 0 <= self.min_rate_hz < self.max_rate_hz <= 50:
             raise ValueError(
                 f"min_rate_hz {self.min_rate_hz} and max_rate_hz {self.max_rate_hz} must satisfy 0 <= min < max <= 50."
@@ -39,7 +47,7 @@ class Decoded:
     """Strings of a batch.
 
     tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each
-    token and of EOS, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
+    token and of EOS as they were weighed, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
     """
 
     tokens: torch.Tensor
@@ -74,8 +82,26 @@ def decode(
     A token never repeats the one before it.
     """
     if options.beam > 1:
-        return _beam_search(decoder, condition, fewest, most, options.beam)
-    return _greedy(decoder, condition, fewest, most)
+        return _beam_search(decoder, condition, fewest, most, options.beam, options.evidence)
+    return _greedy(decoder, condition, fewest, most, options.evidence)
+
+
+def _weigh(logits: torch.Tensor, attention: torch.Tensor, names: torch.Tensor, evidence: float) -> torch.Tensor:
+    """Log-probabilities (R, V) of a position: the decoder's times the names heard where it attends, to a power.
+
+    Whether to stop stays the decoder's: p(EOS) is not touched, the codes share the rest. A product of experts, as where
+    CTC and attention decode together (Hori, Watanabe & Hershey 2017).
+
+    Args: logits (R, V); attention (R, T); names (B, T, K), R = B * beams, row-major.
+    """
+    log_probs = logits.log_softmax(1)
+    if evidence == 0:
+        return log_probs
+    beams = len(attention) // len(names)
+    heard = (attention.unflatten(0, (-1, beams)) @ names).flatten(0, 1).clamp(min=LEAST_HEARD).log()
+    eos = log_probs[:, -1:]
+    codes = (log_probs[:, :-1] + evidence * heard).log_softmax(1)
+    return torch.cat([codes + torch.log1p(-eos.exp().clamp(max=1 - 1e-6)), eos], 1)
 
 
 def _constrain(
@@ -91,8 +117,11 @@ def _constrain(
     return allowed
 
 
-def _greedy(decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor) -> Decoded:
+def _greedy(
+    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, evidence: float
+) -> Decoded:
     rows, eos = len(most), decoder.eos_id
+    names = condition.name_logits.softmax(2)
     steps = int(most.max()) + 1
     caches = decoder.start(condition, steps)
     token = torch.full_like(most, decoder.bos_id)
@@ -101,11 +130,12 @@ def _greedy(decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: 
     tokens, log_probs, attentions = [], [], []
     for u in range(steps):
         logits, attention = decoder.step(token, u, caches, condition.valid)
+        logits = _weigh(logits, attention, names, evidence)
         free = _constrain(logits, u, token, fewest, most.new_full((rows,), steps), eos)
         would_stop = free.argmax(1) == eos
         allowed = _constrain(logits, u, token, fewest, most, eos)
         chosen = torch.where(finished, eos, allowed.argmax(1))
-        log_prob = logits.log_softmax(1).gather(1, chosen[:, None])[:, 0]
+        log_prob = logits.gather(1, chosen[:, None])[:, 0]
         tokens.append(chosen)
         log_probs.append(log_prob.masked_fill(finished, 0.0))
         attentions.append(attention)
@@ -121,13 +151,13 @@ def _greedy(decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: 
 
 
 def _beam_search(
-    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, beams: int
+    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, beams: int, evidence: float
 ) -> Decoded:
     """Beam search; the winner has the best mean log-probability per token (EOS counted)."""
     rows, eos = len(most), decoder.eos_id
     steps, device = int(most.max()) + 1, most.device
     wide_fewest, wide_most = fewest.repeat_interleave(beams), most.repeat_interleave(beams)
-    valid = condition.valid.repeat_interleave(beams, 0)
+    valid, names = condition.valid.repeat_interleave(beams, 0), condition.name_logits.softmax(2)
     caches = decoder.start(condition, steps, beams)
     token = torch.full((rows * beams,), decoder.bos_id, device=device)
     score = torch.full((rows, beams), -torch.inf, device=device)
@@ -139,8 +169,9 @@ def _beam_search(
     first_row = (torch.arange(rows, device=device) * beams)[:, None]
     for u in range(steps):
         logits, weights = decoder.step(token, u, caches, valid)
+        logits = _weigh(logits, weights, names, evidence)
         allowed = _constrain(logits, u, token, wide_fewest, wide_most, eos)
-        step_log_probs = logits.log_softmax(1).masked_fill(allowed == -torch.inf, -torch.inf)
+        step_log_probs = logits.masked_fill(allowed == -torch.inf, -torch.inf)
         step_log_probs[finished] = -torch.inf
         step_log_probs[finished, eos] = 0.0
         total = (score[:, :, None] + step_log_probs.unflatten(0, (rows, beams))).flatten(1)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -89,7 +91,7 @@ def test_reported_log_probs_are_those_of_teacher_forcing(setup):
     model, features, condition = setup
     decoder = model.decoder
     for beam in (1, 4):
-        decoded = decode(decoder, condition, *length_limits(features, DecodingOptions()), DecodingOptions(beam=beam))
+        decoded = decode(decoder, condition, *length_limits(features, DecodingOptions()), DecodingOptions(beam=beam, evidence=0.0))
         for k, ids in enumerate(strings(decoded)):
             inputs = torch.tensor([[decoder.bos_id, *ids]])
             with torch.no_grad():
@@ -111,3 +113,23 @@ def test_silence_may_be_short(setup):
 def test_options_that_make_no_sense_are_refused(bad: dict):
     with pytest.raises(ValueError, match="|".join(bad)):
         DecodingOptions(**bad)
+
+
+def test_frames_that_name_a_token_loudly_are_heard(setup):
+    model, features, condition = setup
+    limits = length_limits(features, DecodingOptions())
+    loud = torch.full_like(condition.name_logits, -20.0)
+    loud[:, :, [3, 7]] = 0.0
+    condition = replace(condition, name_logits=loud)
+    for beam in (1, 3):
+        deaf, heard = (
+            decode(model.decoder, condition, *limits, DecodingOptions(beam=beam, evidence=e)) for e in (0.0, 5.0)
+        )
+        assert {i for ids in strings(heard) for i in ids} == {3, 7}
+        assert {i for ids in strings(deaf) for i in ids} != {3, 7}
+        assert torch.isfinite(heard.log_probs).all() and (heard.log_probs <= 1e-5).all()
+
+
+def test_evidence_must_be_a_weight():
+    with pytest.raises(ValueError, match="evidence"):
+        DecodingOptions(evidence=-1.0)
