@@ -11,7 +11,6 @@ from pairalign.features import MEL_RATE_HZ, LogMel
 from pairalign.model.decoder import Condition, Decoder
 from pairalign.model.encoder import encoder_lengths
 
-
 LEAST_HEARD = 1e-4  # a token is never ruled out by the frames alone
 
 
@@ -47,7 +46,8 @@ class Decoded:
     """Strings of a batch.
 
     tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each
-    token and of EOS as they were weighed, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
+    token and of EOS as weighed, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit;
+    attention (B, U + 1, T).
     """
 
     tokens: torch.Tensor

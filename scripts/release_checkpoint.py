@@ -1,9 +1,9 @@
 """Ship a trained checkpoint: python -m scripts.release_checkpoint RUN/best.safetensors REPORT.json --name base
 
 Copies the weights to checkpoints/NAME.safetensors, puts the report of `python -m pairalign evaluate --json` into the
-description beside them, and writes the model card docs/model-card.md from that description (for `base` only). Every
-figure in the card comes from the report; the card says which command made it. Baselines lie beside the weights, under the same sha256:
-`scripts.fit_baselines` comes before the evaluation.
+description beside them, and, for `base`, writes the model card docs/model-card.md from that description. Every figure
+in the card comes from the report; the card says which command made it. Baselines lie beside the weights, under the same
+sha256: `scripts.fit_baselines` comes before the evaluation.
 """
 
 from __future__ import annotations
@@ -81,12 +81,14 @@ def model_card(sidecar: dict) -> str:
             format_table(metrics["evaluation"]),
             "",
             "`pairalign`: generated strings. `vq`: nearest code of each frame, repeats collapsed; `vq_raw`: all.",
-            "`viterbi`: the same codes smoothed by a switch penalty; `viterbi_cost`: with rare codes dearer, too, as the",
-            "decoder's targets have it. `bpe`: VQ, frequent neighbours merged. `mfcc`: clusters of MFCC frames. `mfcc_dtw`, `encoder_dtw`: no strings, recordings are compared",
-            "frame by frame. `random`: strings without meaning, the floor.",
+            "`viterbi`: the same codes smoothed by a switch penalty; `viterbi_cost`: with rare codes dearer too, as",
+            "in the decoder's targets. `bpe`: VQ, frequent neighbours merged. `mfcc`: clusters of MFCC frames.",
+            "`mfcc_dtw`, `encoder_dtw`: no strings, recordings are compared frame by frame. `random`: strings without",
+            "meaning, the floor.",
             _fitted(sidecar["recipe"]),
             "",
-            "The checkpoint and the beam were chosen on this same split, so the figures are a little optimistic.",
+            "The checkpoint, the beam and the weight of evidence were chosen on this same split, so the figures are a little",
+            "optimistic.",
             "",
             "## Limits",
             "",

@@ -42,7 +42,7 @@ def fit_chooser(
     weight: float,
     agree: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
 ) -> Chooser:
-    """Costs of ``-weight * log p(code)``, p counted in the strings chosen, and the penalty that gives `rate_hz` with them.
+    """Costs of ``-weight * log p(code)``, p counted in the strings chosen, and the penalty for `rate_hz` with them.
 
     agree: makes a number the same for all processes that fit together.
     """

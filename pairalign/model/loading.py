@@ -29,7 +29,9 @@ def load_with_baselines(name_or_path: str | Path) -> tuple[PairAlignModel, dict,
         weights, baselines = split_baselines(weights, model.config.codes)
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:
-        message = " ".join(line.strip() for line in str(error).splitlines()[:2])  # torch names the tensors in the second
+        message = " ".join(
+            line.strip() for line in str(error).splitlines()[:2]
+        )  # torch names the tensors in the second
         raise CheckpointError(
             f"{name_or_path}: the weights do not fit the architecture described beside them. {message}"
         ) from None

@@ -105,7 +105,11 @@ def _label_gaps(labels: np.ndarray, words: tuple[SpokenWord, ...], start_s: floa
     """Silence between words that stand apart; before the first and after the last word too."""
     if not words:
         return
-    edges = [start_s - 1.0, *(t for word in words for t in (word.start_s, word.end_s)), start_s + total / FRAME_RATE_HZ + 1.0]
+    edges = [
+        start_s - 1.0,
+        *(t for word in words for t in (word.start_s, word.end_s)),
+        start_s + total / FRAME_RATE_HZ + 1.0,
+    ]
     for gap_start_s, gap_end_s in zip(edges[::2], edges[1::2], strict=True):
         if gap_end_s - gap_start_s >= MIN_GAP_S:
             first = round((gap_start_s - start_s) * FRAME_RATE_HZ) + EDGE_FRAMES

@@ -189,7 +189,7 @@ def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_phones_of_a_lexicon_are_learned(corpus: Path, lexicon: Path, tmp_path: Path):
-    result = train(job(corpus, tmp_path, words=corpus / "words.csv", lexicon=lexicon))
+    result = train(job(corpus, tmp_path, stage1_steps=10, words=corpus / "words.csv", lexicon=lexicon))
     told = [entry for entry in log_of(tmp_path) if "phone_loss" in entry]
     assert told and all(entry["stage"] == 1 for entry in told)
     tok = pairalign.load(result["checkpoint"])

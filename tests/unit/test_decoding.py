@@ -91,7 +91,9 @@ def test_reported_log_probs_are_those_of_teacher_forcing(setup):
     model, features, condition = setup
     decoder = model.decoder
     for beam in (1, 4):
-        decoded = decode(decoder, condition, *length_limits(features, DecodingOptions()), DecodingOptions(beam=beam, evidence=0.0))
+        decoded = decode(
+            decoder, condition, *length_limits(features, DecodingOptions()), DecodingOptions(beam=beam, evidence=0.0)
+        )
         for k, ids in enumerate(strings(decoded)):
             inputs = torch.tensor([[decoder.bos_id, *ids]])
             with torch.no_grad():
