@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
-_METHODS = (
-    "pairalign, vq, vq_raw, viterbi, viterbi_cost, bpe, mfcc"  # as in pairalign.tokenizer, which is slow to import
-)
+# as in pairalign.tokenizer, which is slow to import
+_METHODS = "pairalign, vq, vq_raw, viterbi, viterbi_cost, bpe, mfcc"
 _MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 
 

@@ -31,7 +31,8 @@ RANDOM = "random"  # not a tokenizer: strings of the same length without meaning
 CEILINGS = {"mfcc_dtw": "mfcc", "encoder_dtw": "encoder"}  # not strings: what is compared frame by frame
 BASELINES = ("vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc", *CEILINGS, RANDOM)
 
-CODE_COST = 0.8  # of "viterbi_cost"; on dev frames this separated best with nearly all codes still in use
+# of "viterbi_cost": among the best at separating dev frames that keep most codes in use (docs/training-log.md)
+CODE_COST, COST_FLOOR = 0.8, 0.4
 RATE_SEGMENTS = 200  # the rate is measured on so many segments
 MOST_MERGES = 8192
 MAX_FRAMES = 60_000
@@ -47,7 +48,7 @@ def missing_baselines(tokenizer: Tokenizer) -> tuple[str, ...]:
 def fit_baselines(
     tokenizer: Tokenizer, waves: Sequence[np.ndarray], seed: int, progress: Progress = lambda text: None
 ) -> Baselines:
-    """Fit the Viterbi penalty and the BPE merges to the model's own token rate, and the MFCC clusters.
+    """Fit Viterbi penalties, code costs and BPE merges to the model's own token rate, and the MFCC clusters.
 
     Args:
         waves: training segments (T,) float32 at 16 kHz, of at most 3 s. The rate is that of method "pairalign" with
@@ -100,7 +101,7 @@ def _penalty_at(tokenizer: Tokenizer, waves: list[np.ndarray], rate_hz: float) -
 
 
 def _chooser_at(tokenizer: Tokenizer, waves: list[np.ndarray], rate_hz: float) -> Chooser:
-    return fit_chooser(tokenizer.model.codebook, [_latents(tokenizer, waves)], rate_hz, CODE_COST)
+    return fit_chooser(tokenizer.model.codebook, [_latents(tokenizer, waves)], rate_hz, CODE_COST, COST_FLOOR)
 
 
 def _latents(tokenizer: Tokenizer, waves: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:

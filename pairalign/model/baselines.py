@@ -13,11 +13,8 @@ import torch
 from pairalign.mfcc import MFCC_SIZE
 
 PREFIX = "baseline."
-FITTED_METHODS = (
-    "viterbi_cost",
-    "bpe",
-    "mfcc",
-)  # not to be had without a fit; "viterbi" falls back to the codebook's penalty
+# not to be had without a fit; "viterbi" falls back to the codebook's penalty
+FITTED_METHODS = ("viterbi_cost", "bpe", "mfcc")
 _TENSORS = ("viterbi_penalty", "code_cost", "cost_penalty", "bpe_merges", "mfcc_codes", "rate_hz")
 
 

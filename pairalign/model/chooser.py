@@ -8,7 +8,7 @@ Shapes: B recordings, T frames, Z latent size, K codes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,6 @@ from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.quantizer import Codebook, bisect_penalty, runs_of, smooth_codes
 
 ROUNDS = 4  # of choosing codes and counting them again
-FLOOR = 1.0  # codes rarer than this share of an even spread cost no more, so that none dies out
 
 Batch = tuple[torch.Tensor, torch.Tensor]  # latents (B, T, Z), lengths (B,)
 
@@ -35,33 +34,20 @@ class Chooser:
         return smooth_codes(self.book.log_scores(latents) - self.cost, lengths, self.penalty)
 
 
-def fit_chooser(
-    book: Codebook,
-    batches: Sequence[Batch],
-    rate_hz: float,
-    weight: float,
-    agree: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor,
-) -> Chooser:
+def fit_chooser(book: Codebook, batches: Sequence[Batch], rate_hz: float, weight: float, floor: float) -> Chooser:
     """Costs of ``-weight * log p(code)``, p counted in the strings chosen, and the penalty for `rate_hz` with them.
 
-    agree: makes a number the same for all processes that fit together.
+    floor: codes rarer than this share of an even spread cost no more, so that none dies out.
     """
     cost = torch.zeros(len(book.codes), device=book.codes.device)
     for _ in range(ROUNDS if weight > 0 else 0):
-        cost = agree(weight * _rarity(_at_rate(book, cost, batches, rate_hz, agree), batches))
-    return _at_rate(book, cost, batches, rate_hz, agree)
+        cost = weight * _rarity(_at_rate(book, cost, batches, rate_hz), batches, floor)
+    return _at_rate(book, cost, batches, rate_hz)
 
 
-def _at_rate(
-    book: Codebook,
-    cost: torch.Tensor,
-    batches: Sequence[Batch],
-    rate_hz: float,
-    agree: Callable[[torch.Tensor], torch.Tensor],
-) -> Chooser:
+def _at_rate(book: Codebook, cost: torch.Tensor, batches: Sequence[Batch], rate_hz: float) -> Chooser:
     """The chooser with these code costs that has the wanted rate."""
-    penalty = bisect_penalty(lambda p: _rate_of(Chooser(book, cost, p), batches), rate_hz)
-    return Chooser(book, cost, float(agree(torch.tensor(penalty, device=cost.device))))
+    return Chooser(book, cost, bisect_penalty(lambda p: _rate_of(Chooser(book, cost, p), batches), rate_hz))
 
 
 def _rate_of(chooser: Chooser, batches: Sequence[Batch]) -> float:
@@ -74,11 +60,11 @@ def _rate_of(chooser: Chooser, batches: Sequence[Batch]) -> float:
     return tokens / frames * FRAME_RATE_HZ
 
 
-def _rarity(chooser: Chooser, batches: Sequence[Batch]) -> torch.Tensor:
-    """``-log p(k)`` of every code (K,) in the strings chosen, p at least FLOOR / K."""
+def _rarity(chooser: Chooser, batches: Sequence[Batch], floor: float) -> torch.Tensor:
+    """``-log p(k)`` of every code (K,) in the strings chosen, p at least floor / K."""
     counts = torch.zeros_like(chooser.cost)
     for latents, lengths in batches:
         paths = chooser.paths(latents, lengths).cpu()
         for path, frames in zip(paths, lengths.tolist(), strict=True):
             counts += torch.bincount(torch.tensor(runs_of(path, frames)[0]), minlength=len(counts)).to(counts)
-    return -(counts / counts.sum()).clamp(min=FLOOR / len(counts)).log()
+    return -(counts / counts.sum()).clamp(min=floor / len(counts)).log()

@@ -42,6 +42,7 @@ BRIDGE_FILE = "bridge.safetensors"
 CONSENSUS = ViewRanges((0.0, 0.0), (1.0, 1.0), (0.92, 1.08), 5.0, (0.05, 0.2), 0.3, (12.0, 30.0), 0.7, 0.0, (-6.0, 0.0))
 GROUP = 16  # recordings at a time
 FIT_RECORDINGS = 160
+COST_FLOOR = 1.0  # of `code_cost`: beside the pull, a lower one lets most codes die
 WINDOW_BATCH = 32
 HEARD_FRAMES = 2  # a token with less than this (and less than half of it) inside a segment is not asked for
 
@@ -108,7 +109,7 @@ def _make(run: Run) -> Bridge:
     some = [agreed for _, agreed in _agreed(run, items[:: max(1, len(items) // FIT_RECORDINGS)])]
     means = _phone_means(some)
     pulled = [(agreed.pulled(means, config.phone_pull), agreed.lengths) for agreed in some]
-    chooser = fit_chooser(book, pulled, config.wanted_rate_hz, config.code_cost)
+    chooser = fit_chooser(book, pulled, config.wanted_rate_hz, config.code_cost, COST_FLOOR)
     ids, edges = {}, {}
     for group, agreed in _agreed(run, items):
         paths = chooser.paths(agreed.pulled(means, config.phone_pull), agreed.lengths).cpu()

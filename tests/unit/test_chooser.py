@@ -37,7 +37,7 @@ def test_without_costs_it_is_the_viterbi_string(book: Codebook):
 def test_thrift_spends_fewer_codes_at_the_same_rate(book: Codebook):
     latents, lengths = _frames(1)
     seconds = float(lengths.sum()) / 50
-    plain, thrifty = (fit_chooser(book, [(latents, lengths)], 6.0, weight) for weight in (0.0, 1.0))
+    plain, thrifty = (fit_chooser(book, [(latents, lengths)], 6.0, weight, 0.4) for weight in (0.0, 1.0))
     a, b = _strings(plain, latents, lengths), _strings(thrifty, latents, lengths)
     assert sum(map(len, a)) / seconds == pytest.approx(6.0, rel=0.1)
     assert sum(map(len, b)) / seconds == pytest.approx(6.0, rel=0.1)
@@ -46,6 +46,6 @@ def test_thrift_spends_fewer_codes_at_the_same_rate(book: Codebook):
 
 def test_the_batch_does_not_matter(book: Codebook):
     latents, lengths = _frames(2)
-    chooser = fit_chooser(book, [(latents, lengths)], 8.0, 0.5)
+    chooser = fit_chooser(book, [(latents, lengths)], 8.0, 0.5, 1.0)
     together = _strings(chooser, latents, lengths)
     assert together == [_strings(chooser, latents[k : k + 1, :n], lengths[k : k + 1])[0] for k, n in enumerate(lengths)]
