@@ -120,8 +120,8 @@ def profile(run: Run, steps: int, warm_up: int = 2) -> dict[str, dict[str, float
     return table
 
 
-def main() -> None:
-    """Command line."""
+def main() -> int:
+    """Command line; 2 for a mistake of the user's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--words", type=Path)
@@ -132,22 +132,34 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    try:
+        device = pick_device(args.device)
+        table = profile(_prepared(args, device), args.steps)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps({"device": device, "threads": torch.get_num_threads(), "ms_per_step": table}))
+        return 0
+    print("| ms per step | " + " | ".join(table) + " |\n|---|" + "---|" * len(table))
+    for part in next(iter(table.values())):
+        print(f"| {part} | " + " | ".join(f"{values[part]:.0f}" for values in table.values()) + " |")
+    return 0
+
+
+def _prepared(args: argparse.Namespace, device: str) -> Run:
+    """Networks, data, codebook and strings for a profile."""
+    if args.steps < 1:
+        raise ValueError(f"--steps is {args.steps}; use 1 or more.")
     thousand = {"stage1_steps": 1000, "stage2_steps": 1000, "stage3_steps": 1000}
     config = TrainConfig(preset=args.preset, **thousand)
-    device = pick_device(args.device)
     job = Job(args.manifest, Path("unused"), config, args.words, args.lexicon, device=device, cache=args.cache)
     run = prepare(job, 0, 1).run
     run.items = run.items[:: max(1, len(run.items) // 200)]  # enough for a profile, and the bridge is soon made
     fit_codebook(run)
     run.bridge = bridge.make_bridge(run)
-    table = profile(run, args.steps)
-    if args.json:
-        print(json.dumps({"device": device, "threads": torch.get_num_threads(), "ms_per_step": table}))
-        return
-    print("| ms per step | " + " | ".join(table) + " |\n|---|" + "---|" * len(table))
-    for part in next(iter(table.values())):
-        print(f"| {part} | " + " | ".join(f"{values[part]:.0f}" for values in table.values()) + " |")
+    return run
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
+from pairalign.evidence import Evidence
 from pairalign.features import MEL_RATE_HZ, LogMel
 from pairalign.model.decoder import Condition, Decoder
 from pairalign.model.encoder import encoder_lengths
-
-LEAST_HEARD = 1e-4  # a token is never ruled out by the frames alone
 
 
 @dataclass(frozen=True)
@@ -19,13 +18,13 @@ class DecodingOptions:
     """How a string is searched for and how long it may be.
 
     beam: strings kept per recording (1 = greedy).
-    evidence: how much the names that the frames under attention give themselves count beside the decoder's own choice,
-        which also leans on what it has written so far. 0: not at all.
+    evidence: how much the names that the frames give themselves (`pairalign.evidence`) count beside the decoder's own
+        choice, which also leans on what it has written so far. 0: not at all.
     max_rate_hz, min_rate_hz: tokens per second of *active* speech; quiet_rate_hz: extra room per second of pause.
     """
 
     beam: int = 1
-    evidence: float = 2.0
+    evidence: float = 4.0
     max_rate_hz: float = 22.0
     min_rate_hz: float = 2.0
     quiet_rate_hz: float = 8.0
@@ -86,22 +85,9 @@ def decode(
     return _greedy(decoder, condition, fewest, most, options.evidence)
 
 
-def _weigh(logits: torch.Tensor, attention: torch.Tensor, names: torch.Tensor, evidence: float) -> torch.Tensor:
-    """Log-probabilities (R, V) of a position: the decoder's times the names heard where it attends, to a power.
-
-    Whether to stop stays the decoder's: p(EOS) is not touched, the codes share the rest. A product of experts, as where
-    CTC and attention decode together (Hori, Watanabe & Hershey 2017).
-
-    Args: logits (R, V); attention (R, T); names (B, T, K), R = B * beams, row-major.
-    """
-    log_probs = logits.log_softmax(1)
-    if evidence == 0:
-        return log_probs
-    beams = len(attention) // len(names)
-    heard = (attention.unflatten(0, (-1, beams)) @ names).flatten(0, 1).clamp(min=LEAST_HEARD).log()
-    eos = log_probs[:, -1:]
-    codes = (log_probs[:, :-1] + evidence * heard).log_softmax(1)
-    return torch.cat([codes + torch.log1p(-eos.exp().clamp(max=1 - 1e-6)), eos], 1)
+def _weigh(log_probs: torch.Tensor, gains: torch.Tensor, weight: float) -> torch.Tensor:
+    """The decoder's log-probabilities (R, V) times what the frames say, to a power: a product of experts."""
+    return log_probs if weight == 0 else log_probs + weight * gains
 
 
 def _constrain(
@@ -121,7 +107,8 @@ def _greedy(
     decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, evidence: float
 ) -> Decoded:
     rows, eos = len(most), decoder.eos_id
-    names = condition.name_logits.softmax(2)
+    heard = Evidence(condition)
+    every = torch.arange(rows, device=most.device)
     steps = int(most.max()) + 1
     caches = decoder.start(condition, steps)
     token = torch.full_like(most, decoder.bos_id)
@@ -130,16 +117,18 @@ def _greedy(
     tokens, log_probs, attentions = [], [], []
     for u in range(steps):
         logits, attention = decoder.step(token, u, caches, condition.valid)
-        logits = _weigh(logits, attention, names, evidence)
-        free = _constrain(logits, u, token, fewest, most.new_full((rows,), steps), eos)
+        gains = heard.gains()
+        scores = _weigh(logits.log_softmax(1), gains, evidence)
+        free = _constrain(scores, u, token, fewest, most.new_full((rows,), steps), eos)
         would_stop = free.argmax(1) == eos
-        allowed = _constrain(logits, u, token, fewest, most, eos)
+        allowed = _constrain(scores, u, token, fewest, most, eos)
         chosen = torch.where(finished, eos, allowed.argmax(1))
-        log_prob = logits.gather(1, chosen[:, None])[:, 0]
+        log_prob = scores.log_softmax(1).gather(1, chosen[:, None])[:, 0]
         tokens.append(chosen)
         log_probs.append(log_prob.masked_fill(finished, 0.0))
         attentions.append(attention)
         chose_eos |= would_stop & ~finished & (chosen == eos)
+        heard.follow(every, chosen, gains)
         finished |= chosen == eos
         token = chosen
         if bool(finished.all()):
@@ -153,11 +142,11 @@ def _greedy(
 def _beam_search(
     decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, beams: int, evidence: float
 ) -> Decoded:
-    """Beam search; the winner has the best mean log-probability per token (EOS counted)."""
+    """Beam search; the winner has the best mean score per token (EOS counted)."""
     rows, eos = len(most), decoder.eos_id
     steps, device = int(most.max()) + 1, most.device
     wide_fewest, wide_most = fewest.repeat_interleave(beams), most.repeat_interleave(beams)
-    valid, names = condition.valid.repeat_interleave(beams, 0), condition.name_logits.softmax(2)
+    valid, heard = condition.valid.repeat_interleave(beams, 0), Evidence(condition, beams)
     caches = decoder.start(condition, steps, beams)
     token = torch.full((rows * beams,), decoder.bos_id, device=device)
     score = torch.full((rows, beams), -torch.inf, device=device)
@@ -169,27 +158,27 @@ def _beam_search(
     first_row = (torch.arange(rows, device=device) * beams)[:, None]
     for u in range(steps):
         logits, weights = decoder.step(token, u, caches, valid)
-        logits = _weigh(logits, weights, names, evidence)
-        allowed = _constrain(logits, u, token, wide_fewest, wide_most, eos)
-        step_log_probs = logits.masked_fill(allowed == -torch.inf, -torch.inf)
-        step_log_probs[finished] = -torch.inf
-        step_log_probs[finished, eos] = 0.0
-        total = (score[:, :, None] + step_log_probs.unflatten(0, (rows, beams))).flatten(1)
+        gains = heard.gains()
+        scores = _weigh(logits.log_softmax(1), gains, evidence)
+        scores[finished, eos] = 0.0
+        allowed = _constrain(scores, u, token, wide_fewest, wide_most, eos)
+        allowed[finished, :eos] = -torch.inf
+        total = (score[:, :, None] + allowed.unflatten(0, (rows, beams))).flatten(1)
         score, pick = total.topk(beams, dim=1)
         outputs = logits.shape[1]
         source = (first_row + pick // outputs).flatten()
         token = (pick % outputs).flatten()
-        gained = step_log_probs[source, token]
+        gained = scores.log_softmax(1)[source, token].masked_fill(finished[source], 0.0)
         tokens = torch.cat([tokens[source], token[:, None]], 1)
         log_probs = torch.cat([log_probs[source], gained[:, None]], 1)
         attention = torch.cat([attention[source], weights[source][:, None]], 1)
+        heard.follow(source, token, gains)
         finished = finished[source] | (token == eos)
         for cache in caches:
             cache.reorder(source)
         if bool(finished.all()):
             break
     lengths = (tokens != eos).sum(1)
-    mean = score / (lengths.unflatten(0, (rows, beams)) + 1)
-    best = (first_row[:, 0] + mean.argmax(1)).flatten()
+    best = first_row[:, 0] + (score / (lengths.unflatten(0, (rows, beams)) + 1)).argmax(1)
     # a string that fills L_max was ended by the limit: whether EOS would have won there is not tracked per beam
     return Decoded(tokens[best][:, :-1], lengths[best], log_probs[best], lengths[best] < most, attention[best])

@@ -69,7 +69,7 @@ def test_no_eos_before_the_fewest_tokens(setup):
     model, _, condition = setup
     decoder = PairAlignModel(tiny_config()).eval().decoder
     decoder.load_state_dict(model.decoder.state_dict())
-    decoder.output.bias.data[decoder.eos_id] = 100.0
+    decoder.output.bias.data[decoder.eos_id] = 1000.0
     count = len(condition.lengths)
     fewest = torch.arange(count) % 3 + 1
     decoded = decode(decoder, condition, fewest, torch.full((count,), 6))

@@ -1,0 +1,59 @@
+"""What the frames themselves have to say about a string while it is written.
+
+Every frame of a condition names the token it belongs to. A string that is right passes through those names from the
+first frame to the last, every token holding a stretch of them; one that goes on as its own text suggests leaves frames
+unaccounted for. The probability that a prefix begins the recording is kept up by one step of the forward algorithm per
+token, as where CTC and attention decode together (Hori, Watanabe & Hershey 2017), but without blanks.
+
+Shapes: B batch, N beams, R = B * N rows (row 0's beams first), T frames, K codes, V = K + 1 outputs (codes and EOS).
+"""
+
+import torch
+from torch.nn import functional as fn
+
+from pairalign.model.decoder import Condition
+
+SHARPNESS = 0.1  # power of a frame's names: the frames of a token all say the same thing, so each counts for little
+NEVER = -1e9  # log-probability of what can not be; finite, so that differences stay numbers
+LEAST = 1e-30
+
+
+class Evidence:
+    """Forward probabilities of the strings being written.
+
+    `through` (R, T + 1): log-probability that the string so far is what the first t frames say; `begins` (R,): that the
+    recording begins with it.
+    """
+
+    def __init__(self, condition: Condition, beams: int = 1) -> None:
+        names = SHARPNESS * condition.name_logits.log_softmax(2)
+        self.log_names = names.masked_fill(~condition.valid[:, :, None], NEVER)
+        self.names = self.log_names.exp()
+        self.beams = beams
+        rows, frames, device = len(names) * beams, names.shape[1], names.device
+        self.recording = torch.arange(rows, device=device) // beams
+        self.lengths = condition.lengths.to(device)[self.recording]
+        self.through = torch.full((rows, frames + 1), NEVER, device=device)
+        self.through[:, 0] = 0.0
+        self.begins = torch.zeros(rows, device=device)
+
+    def gains(self) -> torch.Tensor:
+        """Log-probability (R, V) of each token as the next one, and of EOS: that the string holds all frames."""
+        highest = self.through.max(1, keepdim=True).values
+        ready = (self.through - highest).exp()[:, :-1]
+        starts = (ready.unflatten(0, (-1, self.beams)) @ self.names).flatten(0, 1)
+        codes = starts.clamp(min=LEAST).log() + highest
+        ends = self.through.gather(1, self.lengths[:, None])
+        return torch.cat([codes, ends], 1) - self.begins[:, None]
+
+    def follow(self, source: torch.Tensor, token: torch.Tensor, gains: torch.Tensor) -> None:
+        """Go on with the strings of rows `source` (R,), each with its `token` (R,); EOS leaves a row as it is."""
+        codes = self.names.shape[2]
+        through, begins = self.through[source], self.begins[source]
+        said = self.log_names[self.recording, :, token.clamp(max=codes - 1)]
+        spent = fn.pad(said.cumsum(1), (1, 0))  # log-probability that the token holds all frames up to t
+        begun = torch.logcumsumexp(through - spent, 1)[:, :-1]
+        further = fn.pad(spent[:, 1:] + begun, (1, 0), value=NEVER).clamp(min=NEVER)
+        goes_on = token < codes
+        self.through = torch.where(goes_on[:, None], further, through)
+        self.begins = torch.where(goes_on, begins + gains[source, token], begins)
