@@ -24,7 +24,7 @@ class DecodingOptions:
     """
 
     beam: int = 1
-    evidence: float = 4.0
+    evidence: float = 2.0
     max_rate_hz: float = 22.0
     min_rate_hz: float = 2.0
     quiet_rate_hz: float = 8.0

@@ -2,8 +2,8 @@
 
 Every frame of a condition names the token it belongs to. A string that is right passes through those names from the
 first frame to the last, every token holding a stretch of them; one that goes on as its own text suggests leaves frames
-unaccounted for. The probability that a prefix begins the recording is kept up by one step of the forward algorithm per
-token, as where CTC and attention decode together (Hori, Watanabe & Hershey 2017), but without blanks.
+unaccounted for. How well a prefix fits the beginning of the recording is kept up by one step of the forward algorithm
+per token, as where CTC and attention decode together (Hori, Watanabe & Hershey 2017), but without blanks.
 
 Shapes: B batch, N beams, R = B * N rows (row 0's beams first), T frames, K codes, V = K + 1 outputs (codes and EOS).
 """
@@ -14,19 +14,27 @@ from torch.nn import functional as fn
 from pairalign.model.decoder import Condition
 
 SHARPNESS = 0.1  # power of a frame's names: the frames of a token all say the same thing, so each counts for little
-NEVER = -1e9  # log-probability of what can not be; finite, so that differences stay numbers
+# nats for every frame that a prefix accounts for: prefixes of a beam have equally many tokens, and without it those
+# that have hardly got on with the recording seem best, so that strings get long
+FRAME_WORTH = 0.2
+NEVER = -1e9  # the score of what can not be; finite, so that differences stay numbers
 LEAST = 1e-30
 
 
-class Evidence:
-    """Forward probabilities of the strings being written.
+def frame_scores(name_logits: torch.Tensor) -> torch.Tensor:
+    """What each frame says of each token (B, T, K): FRAME_WORTH for the name it finds best, less for the others."""
+    return SHARPNESS * (name_logits - name_logits.max(2, keepdim=True).values) + FRAME_WORTH
 
-    `through` (R, T + 1): log-probability that the string so far is what the first t frames say; `begins` (R,): that the
-    recording begins with it.
+
+class Evidence:
+    """Forward scores of the strings being written, logarithms of sums over all ways to lay a string on the frames.
+
+    `through` (R, T + 1): that the string so far is what the first t frames say; `begins` (R,): that the recording
+    begins with it.
     """
 
     def __init__(self, condition: Condition, beams: int = 1) -> None:
-        names = SHARPNESS * condition.name_logits.log_softmax(2)
+        names = frame_scores(condition.name_logits)
         self.log_names = names.masked_fill(~condition.valid[:, :, None], NEVER)
         self.names = self.log_names.exp()
         self.beams = beams
@@ -38,7 +46,7 @@ class Evidence:
         self.begins = torch.zeros(rows, device=device)
 
     def gains(self) -> torch.Tensor:
-        """Log-probability (R, V) of each token as the next one, and of EOS: that the string holds all frames."""
+        """What each token adds as the next one (R, V); for EOS, that the string then has to hold all frames."""
         highest = self.through.max(1, keepdim=True).values
         ready = (self.through - highest).exp()[:, :-1]
         starts = (ready.unflatten(0, (-1, self.beams)) @ self.names).flatten(0, 1)
@@ -51,7 +59,7 @@ class Evidence:
         codes = self.names.shape[2]
         through, begins = self.through[source], self.begins[source]
         said = self.log_names[self.recording, :, token.clamp(max=codes - 1)]
-        spent = fn.pad(said.cumsum(1), (1, 0))  # log-probability that the token holds all frames up to t
+        spent = fn.pad(said.cumsum(1), (1, 0))  # the score of a token that holds all frames up to t
         begun = torch.logcumsumexp(through - spent, 1)[:, :-1]
         further = fn.pad(spent[:, 1:] + begun, (1, 0), value=NEVER).clamp(min=NEVER)
         goes_on = token < codes

@@ -6,7 +6,7 @@ from math import exp, log
 import pytest
 import torch
 
-from pairalign.evidence import SHARPNESS, Evidence
+from pairalign.evidence import Evidence, frame_scores
 from pairalign.model.decoder import Condition
 
 CODES = 3
@@ -48,7 +48,7 @@ def write(evidence: Evidence, strings: list[list[int]]) -> torch.Tensor:
 @pytest.mark.parametrize("string", [[0], [2, 1], [0, 1, 2], [1, 0, 2, 1]])
 def test_gains_add_up_to_the_sum_over_all_alignments(string: list[int]):
     condition = noise_condition()
-    names = SHARPNESS * condition.name_logits.log_softmax(2)
+    names = frame_scores(condition.name_logits)
     told = write(Evidence(condition), [string, string])
     whole = write(Evidence(condition), [[*string, CODES]] * 2)
     for row, frames in enumerate(FRAMES):
