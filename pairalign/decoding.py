@@ -85,11 +85,6 @@ def decode(
     return _greedy(decoder, condition, fewest, most, options.evidence)
 
 
-def _weigh(log_probs: torch.Tensor, gains: torch.Tensor, weight: float) -> torch.Tensor:
-    """The decoder's log-probabilities (R, V) times what the frames say, to a power: a product of experts."""
-    return log_probs if weight == 0 else log_probs + weight * gains
-
-
 def _constrain(
     logits: torch.Tensor, u: int, previous: torch.Tensor, fewest: torch.Tensor, most: torch.Tensor, eos: int
 ) -> torch.Tensor:
@@ -118,7 +113,7 @@ def _greedy(
     for u in range(steps):
         logits, attention = decoder.step(token, u, caches, condition.valid)
         gains = heard.gains()
-        scores = _weigh(logits.log_softmax(1), gains, evidence)
+        scores = heard.weigh(logits, attention, gains, evidence)
         free = _constrain(scores, u, token, fewest, most.new_full((rows,), steps), eos)
         would_stop = free.argmax(1) == eos
         allowed = _constrain(scores, u, token, fewest, most, eos)
@@ -159,7 +154,7 @@ def _beam_search(
     for u in range(steps):
         logits, weights = decoder.step(token, u, caches, valid)
         gains = heard.gains()
-        scores = _weigh(logits.log_softmax(1), gains, evidence)
+        scores = heard.weigh(logits, weights, gains, evidence)
         scores[finished, eos] = 0.0
         allowed = _constrain(scores, u, token, wide_fewest, wide_most, eos)
         allowed[finished, :eos] = -torch.inf

@@ -87,7 +87,7 @@ def model_card(sidecar: dict) -> str:
             "meaning, the floor.",
             _fitted(sidecar["recipe"]),
             "",
-            "The checkpoint, the beam and the weight of evidence were chosen on this same split, so the figures",
+            "The checkpoint, the beam and the weights of evidence were chosen on this same split, so the figures",
             "are a little optimistic.",
             "",
             "## Limits",

@@ -80,8 +80,8 @@ def test_no_eos_before_the_fewest_tokens(setup):
 def test_a_wider_beam_finds_likelier_strings(setup):
     model, features, condition = setup
     fewest, most = length_limits(features, DecodingOptions())
-    greedy = decode(model.decoder, condition, fewest, most)
-    wide = decode(model.decoder, condition, fewest, most, DecodingOptions(beam=8))
+    greedy = decode(model.decoder, condition, fewest, most, DecodingOptions(evidence=0.0))
+    wide = decode(model.decoder, condition, fewest, most, DecodingOptions(beam=8, evidence=0.0))
     assert mean_log_probs(wide).mean() >= mean_log_probs(greedy).mean()
     for ids in strings(wide):
         assert all(a != b for a, b in zip(ids, ids[1:], strict=False))
