@@ -14,15 +14,11 @@ import sys
 from pathlib import Path
 
 from pairalign.checkpoint import CHECKPOINT_DIR, CheckpointError, atomic_write_bytes, read_checkpoint, save_checkpoint
+from pairalign.evaluation.baselines import BASELINES
 from pairalign.evaluation.report import format_table
 
 CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
 CARD_OF = "base"
-COMMAND = (
-    "python -m pairalign evaluate --checkpoint {name} --manifest speech/manifest.csv --words speech/words.csv "
-    "--split {split} --limit {limit} --json"
-)
-
 SUPERVISION = {
     "word_times_used": "Weak supervision: word times made from transcripts (the same word by two speakers, stage I).",
     "lexicon_used": "Weak supervision: the phones that a pronouncing lexicon (CMUdict) has for the words, for the "
@@ -37,13 +33,25 @@ def release(weights_path: Path, report_path: Path, name: str) -> Path:
     if report["data"]["model_sha256"] != sidecar["sha256"]:
         raise CheckpointError(f"{report_path.name} was measured on other weights than {weights_path.name}")
     report["data"].pop("manifest", None)  # a path of the machine it was measured on
-    command = COMMAND.format(name=name, split=report["data"]["split"], limit=report["data"]["segments"])
+    command = command_of(report, name)
     sidecar = {**sidecar, "name": name, "metrics": {**sidecar["metrics"], "command": command, "evaluation": report}}
     path, card = CHECKPOINT_DIR / f"{name}.safetensors", model_card(sidecar)
     save_checkpoint(path, weights, sidecar)
     if name == CARD_OF:
         atomic_write_bytes(CARD, card.encode())
     return path
+
+
+def command_of(report: dict, name: str) -> str:
+    """The command that makes this report."""
+    data = report["data"]
+    words = " --words speech/words.csv" if "word_search" in data else ""
+    others = [method for method in report["methods"] if method != "pairalign"]
+    told = "" if others == list(BASELINES) else f" --baselines {','.join(others) or 'none'}"
+    return (
+        f"python -m pairalign evaluate --checkpoint {name} --manifest speech/manifest.csv{words} "
+        f"--split {data['split']} --limit {data['segments']} --sweep {data['sweep_segments']}{told} --json"
+    )
 
 
 def model_card(sidecar: dict) -> str:

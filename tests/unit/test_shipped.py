@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import pairalign
+from pairalign.audio import SAMPLE_RATE_HZ, read_audio
 from pairalign.strings import normalized_distance
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -37,6 +38,18 @@ def test_the_same_sentence_by_two_voices_is_nearer_than_other_sentences(base):
     names = ("harbour_a", "harbour_b", "digits", "slow")
     a, b, *others = (base.tokenize(EXAMPLES / f"{name}.ogg").ids for name in names)
     assert normalized_distance(a, b) < min(normalized_distance(a, other) for other in others) - 0.02
+
+
+def test_tiny_is_trained_and_small_enough_for_tests():
+    tiny = pairalign.load("tiny", device="cpu")
+    assert (PROJECT / "checkpoints" / "tiny.safetensors").stat().st_size < 2e6
+    waves = [read_audio(EXAMPLES / f"{name}.ogg") for name in ("harbour_a", "digits", "slow")]
+    alone = [tiny.tokenize(wave) for wave in waves]
+    assert [s.ids for s in tiny.tokenize_batch(waves, batch_size=64)] == [s.ids for s in alone]
+    later = tiny.tokenize(waves[0][int(0.05 * SAMPLE_RATE_HZ) :])
+    assert normalized_distance(alone[0].ids, later.ids) < min(
+        normalized_distance(alone[0].ids, other.ids) for other in alone[1:]
+    )
 
 
 def test_the_readme_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
