@@ -20,6 +20,8 @@ def noise_condition() -> Condition:
 
 def laid(names: torch.Tensor, string: list[int], frames: int) -> float:
     """Sum over all ways to give the tokens of a string a stretch of the first `frames` frames each."""
+    if not string or not frames:
+        return float(not string and not frames)
     total = 0.0
     for cuts in combinations(range(1, frames), len(string) - 1):
         edges = [0, *cuts, frames]
@@ -29,9 +31,7 @@ def laid(names: torch.Tensor, string: list[int], frames: int) -> float:
 
 def begun(names: torch.Tensor, string: list[int], frames: int) -> float:
     """The same for a recording that goes on: the last token has its first frame, what comes then is open."""
-    return sum(
-        laid(names, string[:-1], t) * exp(float(names[t, string[-1]])) for t in range(len(string) - 1, frames)
-    ) if len(string) > 1 else exp(float(names[0, string[0]]))  # fmt: skip
+    return sum(laid(names, string[:-1], t) * exp(float(names[t, string[-1]])) for t in range(frames))
 
 
 def write(evidence: Evidence, strings: list[list[int]]) -> torch.Tensor:
