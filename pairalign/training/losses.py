@@ -106,14 +106,20 @@ def corrupt_prefix(
 
 def string_cross_entropy(logits: torch.Tensor, strings: Strings, eos_id: int, eos_weight: float) -> torch.Tensor:
     """Mean over strings of ``(1/|y|) sum_u -log p(y_u | ...)`` with EOS weighted; logits (B, U, V)."""
-    losses = fn.cross_entropy(logits.transpose(1, 2), strings.ids, ignore_index=IGNORED, reduction="none")
+    losses = _cross_entropies(logits, strings.ids)
     weights = torch.where(strings.ids == eos_id, eos_weight, 1.0) * (strings.ids != IGNORED)
     return ((losses * weights).sum(1) / weights.sum(1)).mean()
 
 
+def _cross_entropies(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """-log p of each id (B, U), 0 where ignored; logits (B, U, V) flat, since over a middle axis it is 5 times slower."""
+    losses = fn.cross_entropy(logits.flatten(0, 1), ids.flatten(), ignore_index=IGNORED, reduction="none")
+    return losses.view(ids.shape)
+
+
 def mean_log_probability(logits: torch.Tensor, strings: Strings) -> torch.Tensor:
     """``lbar(y|C) = log p(y|C) / |y|``, EOS counted: (B,)."""
-    losses = fn.cross_entropy(logits.transpose(1, 2), strings.ids, ignore_index=IGNORED, reduction="none")
+    losses = _cross_entropies(logits, strings.ids)
     return -losses.sum(1) / strings.lengths
 
 
@@ -152,7 +158,7 @@ def name_loss(
     token = (torch.searchsorted(ordered, frame, right=True) - 1).clamp(min=0)
     inside = (frame >= ordered.gather(1, token)) & (frame < ends.gather(1, token))
     names = strings.ids.gather(1, token).masked_fill(~inside, IGNORED)
-    return fn.cross_entropy(logits.transpose(1, 2), names, ignore_index=IGNORED)
+    return fn.cross_entropy(logits.flatten(0, 1), names.flatten(), ignore_index=IGNORED)
 
 
 def info_nce(positive: torch.Tensor, negatives: torch.Tensor, usable: torch.Tensor) -> torch.Tensor:
