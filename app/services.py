@@ -178,24 +178,20 @@ class Services:
         run_id: str = "",
     ) -> TokenizeResult:
         """Tokenize one file with each of ``methods``. User's mistakes are ValueError; :meth:`stop` raises Cancelled."""
-        if not path:
-            raise ValueError("There is no recording yet: record or upload one, or choose an example, then Tokenize.")
-        with self._stoppable(run_id) as report_to:
-            report = report_to(progress)
-            wave = read_audio(path, self.limits)
+        with self.running(run_id, progress) as report:
+            wave = self.read(path)
             report(0.05)
-            tokenizer = self.tokenizer()
             started = time.perf_counter()
             strings = {}
-            with self._model_lock:
+            with self.model() as tokenizer:
                 for index, method in enumerate(methods):
                     strings[method] = tokenizer.tokenize(
-                        wave, method=method, progress=_portion(report, index, len(methods))
+                        wave, method=method, progress=portion(report, index, len(methods))
                     )
             seconds = time.perf_counter() - started
             report(1.0)
             return TokenizeResult(
-                file_name=Path(path).name,
+                file_name=Path(str(path)).name,
                 duration_s=wave.size / SAMPLE_RATE_HZ,
                 samples=to_int16(wave),
                 envelope=wave_envelope(wave),
@@ -205,6 +201,12 @@ class Services:
                 model=self.model_info(),
             )
 
+    def read(self, path: str | Path | None) -> np.ndarray:
+        """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""
+        if not path:
+            raise ValueError("There is no recording yet: record or upload one above, or choose an example.")
+        return read_audio(path, self.limits)
+
     def stop(self, run_id: str) -> bool:
         """Ask the run to end at its next progress report; False when there is no such run."""
         event = self._stops.get(run_id)
@@ -213,26 +215,31 @@ class Services:
         return event is not None
 
     @contextmanager
-    def _stoppable(self, run_id: str) -> Iterator[Callable[[Progress | None], Progress]]:
+    def model(self) -> Iterator[Any]:
+        """The tokenizer, for one thread at a time."""
+        tokenizer = self.tokenizer()
+        with self._model_lock:
+            yield tokenizer
+
+    @contextmanager
+    def running(self, run_id: str, progress: Progress | None = None) -> Iterator[Progress]:
+        """A run that :meth:`stop` can end: reporting progress raises Cancelled from then on."""
         event = threading.Event()
         self._stops[run_id] = event
 
-        def report_to(progress: Progress | None) -> Progress:
-            def report(fraction: float) -> None:
-                if event.is_set():
-                    raise Cancelled
-                if progress is not None:
-                    progress(fraction)
-
-            return report
+        def report(fraction: float) -> None:
+            if event.is_set():
+                raise Cancelled
+            if progress is not None:
+                progress(fraction)
 
         try:
-            yield report_to
+            yield report
         finally:
             if self._stops.get(run_id) is event:  # a newer run of the same session keeps its own
                 del self._stops[run_id]
 
 
-def _portion(report: Progress, index: int, count: int) -> Progress:
+def portion(report: Progress, index: int, count: int) -> Progress:
     """Progress of one method as its share of the whole run, between 5 and 95 % of it."""
     return lambda fraction: report(0.05 + 0.9 * (index + min(max(fraction, 0.0), 1.0)) / count)

@@ -15,8 +15,11 @@ from pairalign.strings import TokenString
 MAX_CHIPS = 1_500  # per string; more would make the page slow, the JSON always has all of them
 
 
-def chips_html(string: TokenString, label: str) -> str:
-    """The chips of one string: `<button>`s one can reach by Tab, walk with the arrow keys and play with Enter."""
+def chips_html(string: TokenString, label: str, sound: str = "pa-player", figure: str = "pa-plot") -> str:
+    """The chips of one string: `<button>`s one can reach by Tab, walk with the arrow keys and play with Enter.
+
+    sound, figure: ids of the player that holds the string's recording, and of the plot that shows it.
+    """
     shown = min(len(string), MAX_CHIPS)
     chips = "".join(_chip(string, index) for index in range(shown))
     hidden = len(string) - shown
@@ -24,8 +27,8 @@ def chips_html(string: TokenString, label: str) -> str:
     if not shown:
         chips = '<p class="pa-note">No token: nothing but silence was heard.</p>'
     return (
-        f'<section class="pa-lane" data-method="{escape(string.method)}" data-text="{escape(string.text)}"'
-        f' data-ids="{" ".join(map(str, string.ids))}">'
+        f'<section class="pa-lane" data-method="{escape(string.method)}" data-sound="{sound}" data-figure="{figure}"'
+        f' data-text="{escape(string.text)}" data-ids="{" ".join(map(str, string.ids))}">'
         f"{_lane_head(string, label)}"
         f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens"'
         f' style="--chip:{_chip_px(string)}px">{chips}</div>{more}</section>'

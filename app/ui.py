@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import tokens
+from app import parts, tokens
 from app.services import Services
 from app.tabs import tokenize
 
@@ -24,9 +24,10 @@ def build(services: Services) -> gr.Blocks:
     info = services.model_info()
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
         gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
-        with gr.Tabs():
-            with gr.Tab("Tokenize", id="tokenize"):
-                tokenize.build(services)
+        audio = parts.recording(services)
+        with gr.Tabs(elem_id="pa-tabs"):
+            with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
+                tokenize.build(services, audio)
     page.queue(max_size=32)
     return page
 
@@ -57,11 +58,15 @@ def theme() -> gr.themes.Base:
 
 def launch_options(services: Services) -> dict[str, Any]:
     """What `launch()` needs besides host, port and share."""
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    # page.js and page.css are what all tabs share; a tab's own come after them
+    scripts, styles = (
+        "\n".join(path.read_text(encoding="utf-8") for path in (ASSETS / f"page.{kind}", *_own(kind)))
+        for kind in ("js", "css")
+    )
     return {
         "theme": theme(),
-        "css": (ASSETS / "page.css").read_text(encoding="utf-8"),
-        "head": f"<script>{script}</script>",
+        "css": styles,
+        "head": f"<script>{scripts}</script>",
         "allowed_paths": [],
         "max_file_size": MAX_FILE_SIZE[services.public],
         "footer_links": ["api", "settings"],
@@ -69,3 +74,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "enable_monitoring": False,
         "ssr_mode": False,
     }
+
+
+def _own(kind: str) -> list[Path]:
+    return sorted(path for path in ASSETS.glob(f"*.{kind}") if path.stem != "page")

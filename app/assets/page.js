@@ -6,24 +6,28 @@
   const FADE_S = 0.004; // a cut inside a wave would click
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const player = () => one("#pa-player audio");
   const seconds = (chip) => [Number(chip.dataset.start), Number(chip.dataset.end)];
+  // a lane of chips names the player that holds its sound and the plot that shows it
+  const player = (lane) => one(`#${lane.dataset.sound} audio`);
+  const plotOf = (lane) => one(`#${lane.dataset.figure} .js-plotly-plot`);
 
   let context = null;
-  let loaded = { url: "", buffer: null };
-  let playing = null; // {source, chips, from, to, since, follow}
+  const buffers = new Map(); // url of a player's sound -> decoded
+  const KEPT = 8;
+  let playing = null; // {source, lane, from, to, since, chip}
 
-  async function recording() {
-    const url = player()?.currentSrc || player()?.src;
+  async function recording(lane) {
+    const url = player(lane)?.currentSrc || player(lane)?.src;
     if (!url) throw new Error("there is no recording to play");
     context ??= new AudioContext({ sampleRate: RATE_HZ });
     if (context.state === "suspended") await context.resume();
-    if (loaded.url !== url) {
+    if (!buffers.has(url)) {
       const answer = await fetch(url);
-      if (!answer.ok) throw new Error("the recording is no longer on the server; tokenize it again");
-      loaded = { url, buffer: await context.decodeAudioData(await answer.arrayBuffer()) };
+      if (!answer.ok) throw new Error("the recording is no longer on the server; start again");
+      buffers.set(url, await context.decodeAudioData(await answer.arrayBuffer()));
+      if (buffers.size > KEPT) buffers.delete(buffers.keys().next().value);
     }
-    return loaded.buffer;
+    return buffers.get(url);
   }
 
   function stop() {
@@ -38,16 +42,16 @@
 
   function unmark() {
     all(".pa-chip[data-playing]").forEach((chip) => chip.removeAttribute("data-playing"));
-    overlay("pa-head", null);
+    all(".pa-head").forEach((line) => line.remove());
   }
 
-  // Play [from, to]; a single chip stays lit, "play all" lights the chip that sounds.
-  async function play(lane, from, to, chip = null) {
+  // Play [from, to]; a single chip stays lit, "play all" lights the chip that sounds; then() follows the end.
+  async function play(lane, from, to, chip = null, then = null) {
     stop();
-    player()?.pause();
+    all(".pa-player audio").forEach((other) => other.pause());
     let buffer;
     try {
-      buffer = await recording();
+      buffer = await recording(lane);
     } catch (error) {
       return say(`Cannot play: ${error.message}`);
     }
@@ -62,7 +66,7 @@
     gain.gain.setValueAtTime(1, now + Math.max(to - from - FADE_S, FADE_S));
     gain.gain.linearRampToValueAtTime(0, now + (to - from) + FADE_S);
     source.connect(gain).connect(context.destination);
-    source.onended = stop;
+    source.onended = () => { stop(); then?.(); };
     playing = { source, lane, from, to, since: now, chip };
     lane.dataset.playing = chip ? "chip" : "all";
     lane.dataset.played = `${from.toFixed(3)}-${to.toFixed(3)}`; // what was played last, for tests and for styles
@@ -74,7 +78,7 @@
   function tick() {
     if (!playing) return;
     const at = Math.min(playing.from + context.currentTime - playing.since, playing.to);
-    overlay("pa-head", at);
+    overlay(plotOf(playing.lane), "pa-head", at);
     if (!playing.chip) light(playing.lane, at);
     requestAnimationFrame(tick);
   }
@@ -88,11 +92,10 @@
   }
 
   // A line at one moment, or a band over a span, across all rows of the figure.
-  function overlay(name, from, to = from) {
-    const figure = one("#pa-plot .js-plotly-plot");
+  function overlay(figure, name, from, to = from) {
     const axis = figure?._fullLayout?.xaxis;
-    let mark = one(`.${name}`, figure ?? document);
-    if (!axis || from === null) return mark?.remove();
+    if (!axis) return;
+    let mark = one(`.${name}`, figure);
     if (!mark) {
       mark = document.createElement("div");
       mark.className = name;
@@ -161,7 +164,7 @@
       stop();
     } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      one("#pa-tokenize")?.click();
+      all(".pa-start").find((button) => button.offsetParent)?.click(); // the one of the open tab
     }
   });
 
@@ -169,8 +172,9 @@
   const shade = (event) => {
     // a page that scrolls under a resting pointer must not hide the focused chip's span
     const chip = event.target.closest?.(".pa-chip") ?? document.activeElement?.closest(".pa-chip");
-    overlay("pa-band", ...(chip ? seconds(chip) : [null]));
-    const figure = event.target.closest?.("#pa-plot .js-plotly-plot");
+    all(".pa-band").forEach((band) => band.remove());
+    if (chip) overlay(plotOf(chip.closest(".pa-lane")), "pa-band", ...seconds(chip));
+    const figure = event.target.closest?.(".pa-plot .js-plotly-plot");
     if (figure?.on && !figure.paWired) wire(figure);
   };
   document.addEventListener("pointerover", shade);
@@ -178,8 +182,9 @@
 
   function wire(figure) {
     figure.paWired = true;
+    const id = figure.closest(".pa-plot").id;
     const chipOf = ({ points: [point] }) => {
-      const lane = one(`.pa-lane[data-method="${CSS.escape(String(point.data.meta ?? ""))}"]`);
+      const lane = one(`.pa-lane[data-figure="${id}"][data-method="${CSS.escape(String(point.data.meta ?? ""))}"]`);
       return lane && all(".pa-chip", lane)[point.customdata ? point.customdata[0] - 1 : point.pointNumber];
     };
     figure.on("plotly_click", (event) => chipOf(event)?.click());
@@ -190,16 +195,21 @@
     figure.on("plotly_unhover", () => all(".pa-chip[data-hover]").forEach((chip) => chip.removeAttribute("data-hover")));
   }
 
-  // The ordinary player moves the same line. Media events do not bubble, capturing sees them.
+  // The ordinary players move the same line. Media events do not bubble, capturing sees them.
   document.addEventListener("play", (event) => {
-    if (event.target !== player()) return;
+    const sound = event.target;
+    const id = sound.closest?.(".pa-player")?.id;
+    if (!id) return;
     stop();
+    const lanes = all(`.pa-lane[data-sound="${id}"]`);
     const follow = () => {
-      if (event.target.paused || event.target !== player()) return unmark();
-      overlay("pa-head", event.target.currentTime);
-      all(".pa-lane").forEach((lane) => light(lane, event.target.currentTime));
+      if (sound.paused || !sound.isConnected) return unmark();
+      lanes.slice(0, 1).forEach((lane) => overlay(plotOf(lane), "pa-head", sound.currentTime));
+      lanes.forEach((lane) => light(lane, sound.currentTime));
       requestAnimationFrame(follow);
     };
     follow();
   }, true);
+
+  window.PairAlign = { one, all, seconds, play, stop, overlay, plotOf, say }; // for the scripts of single tabs
 })();

@@ -12,7 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app.tabs.tokenize import read_examples
+from app.parts import read_examples
 
 ROOT = Path(__file__).resolve().parents[2]
 
