@@ -165,8 +165,8 @@ def _noise(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
     changes = [normalized_distance(clean.ids, string.ids) for string in (noisy, warped, person)]
     labels = ("Hiss at 10 dB", "Vocal tract a tenth shorter", "Another person")
     sentences = (
-        f"Of 100 tokens, about {100 * changes[0]:.0f} change with the hiss, {100 * changes[1]:.0f} with the smaller head "
-        f"and {100 * changes[2]:.0f} with the other person.",
+        f"Of 100 tokens, about {100 * changes[0]:.0f} change with the hiss, {100 * changes[1]:.0f} with the smaller "
+        f"head and {100 * changes[2]:.0f} with the other person.",
         "Training showed the model each recording under noise, rooms and changed voices and asked for one string. "
         "Another person also speaks at another speed and melody, with other sounds here and there: content that no "
         "change of one recording can teach.",
@@ -186,10 +186,10 @@ def _word(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
     hits = [(from_a + to_a) / 2 < 0.3 * a.duration_s, (from_b + to_b) / 2 > 0.7 * b.duration_s]
     where = ("in both", "in one of the two only", "in neither")[2 - sum(hits)]
     sentences = (
-        f"The best agreement is {size_a} tokens against {size_b} with {distance} edits: {from_a:.2f}–{to_a:.2f} s of one "
-        f"recording and {from_b:.2f}–{to_b:.2f} s of the other. That is where garden is said {where}.",
-        "Five tokens are little to go by: words that share sounds agree by chance, and another mouth makes other tokens. "
-        "Finding a word said by somebody else is the hardest test there is; the model card tells how often it works.",
+        f"The best agreement is {size_a} tokens against {size_b} with {distance} edits: {from_a:.2f}–{to_a:.2f} s of "
+        f"one recording and {from_b:.2f}–{to_b:.2f} s of the other. That is where garden is said {where}.",
+        "Five tokens are little to go by: words that share sounds agree by chance, and another mouth makes other "
+        "tokens. Finding a word said by somebody else is the hardest test there is; the model card tells how often it works.",
     )
     clips = (Clip(first.name, _cut(first.wave, from_a, to_a)), Clip(last.name, _cut(last.wave, from_b, to_b)))
     return Answer(2 - sum(hits), sentences, clips=clips)

@@ -9,7 +9,7 @@
   const seconds = (chip) => [Number(chip.dataset.start), Number(chip.dataset.end)];
   // a lane of chips names the player that holds its sound and the plot that shows it
   const player = (lane) => one(`#${lane.dataset.sound} audio`);
-  const plotOf = (lane) => one(`#${lane.dataset.figure} .js-plotly-plot`);
+  const plotOf = (lane) => lane.dataset.figure && one(`#${lane.dataset.figure} .js-plotly-plot`);
 
   let context = null;
   const buffers = new Map(); // url of a player's sound -> decoded
