@@ -189,7 +189,8 @@ def _word(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
         f"The best agreement is {size_a} tokens against {size_b} with {distance} edits: {from_a:.2f}–{to_a:.2f} s of "
         f"one recording and {from_b:.2f}–{to_b:.2f} s of the other. That is where garden is said {where}.",
         "Five tokens are little to go by: words that share sounds agree by chance, and another mouth makes other "
-        "tokens. Finding a word said by somebody else is the hardest test there is; the model card tells how often it works.",
+        "tokens. Finding a word said by somebody else is the hardest test there is; the model card tells how often "
+        "it works.",
     )
     clips = (Clip(first.name, _cut(first.wave, from_a, to_a)), Clip(last.name, _cut(last.wave, from_b, to_b)))
     return Answer(2 - sum(hits), sentences, clips=clips)

@@ -31,12 +31,12 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
             )
         with gr.Column(scale=5, min_width=320):
             text = gr.HTML(question_html(LESSONS[0]), apply_default_css=False)
-            guess = gr.Radio(
-                _choices(LESSONS[0]), label="What do you expect? (1) Guess", type="value", elem_id="pa-guess"
-            )
+            guess = gr.Radio(_choices(LESSONS[0]), label="(1) What do you expect?", type="value", elem_id="pa-guess")
             with gr.Row():
-                attempt = gr.Button("(2) Try it yourself", elem_id="pa-try")
-                reveal = gr.Button("(3) Ask the model", variant="primary", elem_id="pa-reveal", elem_classes="pa-start")
+                attempt = gr.Button("(2) Try it yourself", size="lg", elem_id="pa-try")
+                reveal = gr.Button(
+                    "(3) Ask the model", variant="primary", size="lg", elem_id="pa-reveal", elem_classes="pa-start"
+                )
             status = gr.HTML(elem_id="pa-learn-run", elem_classes="pa-run", min_height=30, apply_default_css=False)
             with gr.Column(elem_classes="pa-results"):
                 found = gr.HTML(apply_default_css=False, elem_id="pa-answer")
