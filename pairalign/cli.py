@@ -90,18 +90,13 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     tokenize.add_argument("files", nargs="+", metavar="FILE")
     both = "pairalign,vq"
     tokenize.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
+    tokenize.add_argument("--format", choices=("csv", "textgrid"), help="of one FILE: a table, or tiers for Praat")
     align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
     align.add_argument("--method", default="pairalign", help=f"one of {_METHODS} (default pairalign)")
-    sweep = add("sweep", _sweep, _show_sweep, "slide, mask or speed up a recording and see how its string moves")
-    sweep.add_argument("file", metavar="FILE")
-    sweep.add_argument("--kind", default="shift", choices=("shift", "snr", "speed"), help="default shift")
-    sweep.add_argument("--stop", type=float, help="last value: ms (default 100), dB (0, down from 40) or factor (1.1)")
-    sweep.add_argument("--step", type=float, help="distance of the values: ms (default 10), dB (4) or factor (0.01)")
-    sweep.add_argument("--start", type=float, default=0.0, metavar="S", help="where the window begins (default 0)")
-    sweep.add_argument("--window", type=float, default=3.0, metavar="S", help="how long it is (default 3)")
-    sweep.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
+    sweep = add("sweep", _sweep, _show_sweep, "slide, mask, speed up or re-voice a recording and see its string move")
+    _add_sweep_arguments(sweep, both)
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
     for name, module, about in (
         ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
@@ -111,6 +106,20 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         if name == wanted:
             importlib.import_module(module).add_arguments(command)
     return parser
+
+
+def _add_sweep_arguments(sweep: argparse.ArgumentParser, methods: str) -> None:
+    from pairalign.sweep import KINDS
+
+    stops = ", ".join(f"{kind.stop:g} {kind.unit} ({name})" for name, kind in KINDS.items())
+    steps = ", ".join(f"{kind.step:g} {kind.unit} ({name})" for name, kind in KINDS.items())
+    sweep.add_argument("file", metavar="FILE")
+    sweep.add_argument("--kind", default="shift", choices=tuple(KINDS), help="default shift")
+    sweep.add_argument("--stop", type=float, help=f"last value; by default {stops}")
+    sweep.add_argument("--step", type=float, help=f"distance of the values; by default {steps}")
+    sweep.add_argument("--start", type=float, default=0.0, metavar="S", help="where the window begins (default 0)")
+    sweep.add_argument("--window", type=float, default=3.0, metavar="S", help="how long it is (default 3)")
+    sweep.add_argument("--method", default=methods, help=f"any of {_METHODS} (default {methods})")
 
 
 def _delegate(module: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], int]]:
@@ -139,9 +148,12 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """One entry per file; a bad file is reported and does not stop the others."""
     from pairalign.audio import SAMPLE_RATE_HZ, AudioError, read_audio
 
+    if args.format and (args.json or len(args.files) > 1):
+        raise UsageError(f"--format {args.format} is for one file and without --json; call tokenize once per file")
     methods = _names(args.method)
     tok = _load(args, methods)
     files: list[dict[str, Any]] = []
+    args.strings = []  # for --format
     for number, path in enumerate(args.files, 1):
         if len(args.files) > 1 and sys.stderr.isatty():
             print(f"{number}/{len(args.files)} {_one_line(path)}", file=sys.stderr)
@@ -151,7 +163,9 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             print(f"pairalign: {_one_line(str(error))}", file=sys.stderr)
             files.append({"path": path, "error": str(error)})
             continue
-        strings = {method: tok.tokenize(wave, method=method).to_dict() for method in methods}
+        found = {method: tok.tokenize(wave, method=method) for method in methods}
+        args.strings.append(found)
+        strings = {method: string.to_dict() for method, string in found.items()}
         files.append({"path": path, "duration_s": len(wave) / SAMPLE_RATE_HZ, "strings": strings})
     status = EXIT_USER if any("error" in entry for entry in files) else EXIT_DONE
     return {"checkpoint": tok.name, "model_sha256": tok.sha256, "device": str(tok.device), "files": files}, status
@@ -197,6 +211,12 @@ def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 def _show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
+    if args.format:
+        from pairalign.export import to_csv, to_textgrid
+
+        write = {"csv": to_csv, "textgrid": to_textgrid}[args.format]
+        print("".join(map(write, args.strings)), end="")
+        return
     print(f"checkpoint {result['checkpoint']} ({result['model_sha256'][:12]}) on {result['device']}")
     for entry in result["files"]:
         if "error" in entry:
