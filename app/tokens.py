@@ -68,7 +68,7 @@ def _probability(string: TokenString, index: int) -> str:
 
 
 def lane_head(string: TokenString, label: str) -> str:
-    """Name, length and rate of a string, with the buttons that play and copy all of it."""
+    """Name, length and rate of a string, and the buttons that play and copy it; stands inside its `.pa-lane`."""
     limit = '<span class="pa-badge">stopped at the length limit</span>' if string.stopped_by == "limit" else ""
     empty = "" if len(string) else " disabled"
     return (
