@@ -43,6 +43,10 @@ class ModelInfo:
     vocab_size: int
     sidecar: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_document(self) -> dict[str, str]:
+        """How JSON documents begin: what made them."""
+        return {"checkpoint": self.name, "model_sha256": self.sha256, "device": self.device}
+
 
 @dataclass(frozen=True)
 class Envelope:
@@ -76,6 +80,11 @@ class TokenizeResult:
     model: ModelInfo
 
     @property
+    def is_short(self) -> bool:
+        """Whether the model reads all of the recording in one go."""
+        return self.opening.size >= round(self.duration_s * SAMPLE_RATE_HZ)
+
+    @property
     def compared(self) -> tuple[str, str | None]:
         """The method the big figures tell about and the one they compare it with: PairAlign and VQ when chosen."""
         ours = "pairalign" if "pairalign" in self.strings else next(iter(self.strings))
@@ -94,12 +103,8 @@ class TokenizeResult:
         Not under "path": Gradio's client takes every object with that key for a file and tries to download it.
         """
         strings = {method: string.to_dict() for method, string in self.strings.items()}
-        return {
-            "checkpoint": self.model.name,
-            "model_sha256": self.model.sha256,
-            "device": self.model.device,
-            "files": [{"file": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}],
-        }
+        file = {"file": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}
+        return self.model.to_document() | {"files": [file]}
 
 
 def saving(n_ours: int, n_other: int) -> float | None:
@@ -237,6 +242,13 @@ class Services:
                 seconds=seconds,
                 model=self.model_info(),
             )
+
+    def opening_string(self, result: TokenizeResult) -> TokenString:
+        """PairAlign's string of the seconds that the model reads in one go: the result's own where it is that."""
+        if result.is_short and "pairalign" in result.strings:
+            return result.strings["pairalign"]
+        with self.model() as tokenizer:
+            return tokenizer.tokenize(result.opening)
 
     def read(self, path: str | Path | None) -> np.ndarray:
         """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""
