@@ -96,9 +96,12 @@ def _heat_map(reading: Reading) -> go.Heatmap:
 
 
 def _path(reading: Reading) -> list[go.Scatter]:
-    """The spans from token to token, light on a dark edge: it reads on every colour of the map."""
+    """The spans from token to token, along the upper edge of each row so that nothing of the map is hidden.
+
+    White on a dark edge: it reads on every colour of the map.
+    """
     times_s = [round(t, 4) for span in reading.string.spans_s for t in span]
-    rows = [u for u in range(len(reading.string)) for _ in range(2)]
+    rows = [u - 0.5 for u in range(len(reading.string)) for _ in range(2)]
     line = {"x": times_s, "y": rows, "mode": "lines", "hoverinfo": "skip", "name": "recovered spans"}
     return [go.Scatter(line={"color": c, "width": w}, **line) for c, w in (("#10131a", 5), ("#ffffff", 2))]
 
@@ -116,7 +119,7 @@ def explanation_html(reading: Reading) -> str:
         mean = f" On average {100 * reading.inside.mean():.0f} % of a token's attention lies inside its span."
     return (
         f"{part}<p class='pa-note'>Each row is one token in the order of writing; the brighter a moment, the more the"
-        f" decoder listened to it for this token. The white line is the span that the token was given.{mean}</p>"
+        f" decoder listened to it for this token. The white line runs along the top of the span that the token was given.{mean}</p>"
     )
 
 

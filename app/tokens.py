@@ -212,7 +212,7 @@ def model_card_html(info: ModelInfo) -> str:
     for key, title in (("data", "Trained on"), ("recipe", "Recipe"), ("metrics", "Metrics at release")):
         value = info.sidecar.get(key)
         if value:
-            parts.append(f"<h4>{title}</h4>{_value_html(value)}")
+            parts.append(f"<h2>{title}</h2>{_value_html(value)}")
     if len(parts) == 1:
         parts.append("<p>This checkpoint comes without a model card.</p>")
     return f'<details class="pa-modelcard"><summary>Model card</summary><div>{"".join(parts)}</div></details>'
