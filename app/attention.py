@@ -119,7 +119,8 @@ def explanation_html(reading: Reading) -> str:
         mean = f" On average {100 * reading.inside.mean():.0f} % of a token's attention lies inside its span."
     return (
         f"{part}<p class='pa-note'>Each row is one token in the order of writing; the brighter a moment, the more the"
-        f" decoder listened to it for this token. The white line runs along the top of the span that the token was given.{mean}</p>"
+        f" decoder listened to it for this token. The white line runs along the top of the span that"
+        f" the token was given.{mean}</p>"
     )
 
 

@@ -20,7 +20,7 @@ def build(services: Services, audio: gr.Audio) -> None:
     )
     numbers = [
         gr.Number(0, precision=0, visible=False, label="wanted_tokens: how many, 0 for as many as it takes"),
-        gr.Number(4, precision=0, visible=False, label="beam: 1 to 8, not used above temperature 0"),
+        gr.Number(4, precision=0, visible=False, label="beam: 1 (greedy) to 16, not used above temperature 0"),
         gr.Number(0, visible=False, label="temperature: 0 for the most likely string, above 0 it is drawn"),
         gr.Number(0, precision=0, visible=False, label="seed: which string is drawn"),
     ]
@@ -39,7 +39,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         """Write PairAlign's string of a recording again, with another length or search, and tell what that costs.
 
         Args: audio: a recording; of one longer than 3.4 s the first 3 s are heard. wanted_tokens: how many tokens to
-        write, 0 for as many as it takes. beam: 1 (greedy) to 8. temperature: 0 for the most likely string, above 0 the
+        write, 0 for as many as it takes. beam: 1 (greedy) to 16. temperature: 0 for the most likely string, above 0 the
         tokens are drawn, without beam. seed: which string is drawn.
         Returns: checkpoint, model_sha256, device, file, heard_s, options, then original and rewritten, each a string as
         in tokenize with log_p_per_token and log_p_total (nat, the end of the string counted) under this audio,

@@ -48,7 +48,7 @@ def build(services: Services, audio: gr.Audio) -> None:
             out = _lay_out_output(empty, filled, kept, page)
             follow = [decoder_panel.build(services, kept), rewriting_panel.build(services, kept)]
 
-    def tokenize(
+    def run(
         audio: str | None, methods: list[str], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
         def report(done: float) -> None:
@@ -63,7 +63,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         return *_draw(found), replace(found, samples=np.empty(0, np.int16)), 0
 
     started = bar.start.click(
-        tokenize,
+        run,
         [audio, methods],
         [*vars(out).values(), kept, page],
         show_progress_on=bar.status,
