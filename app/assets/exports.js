@@ -1,7 +1,7 @@
 // Makes files in the page and saves them: texts that the server wrote, sound as WAV, a zip of everything.
 (() => {
   "use strict";
-  const { one, seconds, recording, say } = window.PairAlign;
+  const { one, all, seconds, recording, say } = window.PairAlign;
   const MEMBERS_BIT = 0x0800; // names in a zip are UTF-8
   const text = new TextEncoder();
 
@@ -69,8 +69,19 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
 
-  // The token that was chosen last, by click or keyboard, until Escape or the next result.
+  // The token that had the focus last stays chosen while one goes to the button, until Escape or the next result.
   const chosen = () => one("#pa-results .pa-chip[data-chosen]");
+  function choose(chip) {
+    all(".pa-chip[data-chosen]").forEach((other) => other.removeAttribute("data-chosen"));
+    if (chip) chip.dataset.chosen = "";
+    const button = one("#pa-save-wav");
+    if (button) button.textContent = chip ? `WAV of token ${chip.getAttribute("aria-label").match(/\d+/)}` : "WAV";
+  }
+  document.addEventListener("focusin", (event) => {
+    const chip = event.target.closest?.("#pa-results .pa-chip");
+    if (chip || !chosen()) choose(chip); // a new result has taken the chosen one away
+  });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null); });
 
   async function sound(stem, whole) {
     const chip = whole ? null : chosen();
@@ -90,13 +101,6 @@
     if (zipped) return save(`${stem}.zip`, zip(files));
     return files.forEach(([name, bytes]) => save(name, [bytes]));
   }
-
-  const label = () => {
-    const button = one("#pa-save-wav");
-    if (button) button.textContent = chosen() ? `WAV of token ${chosen().getAttribute("aria-label").match(/\d+/)}` : "WAV";
-  };
-  document.addEventListener("focusin", label);
-  document.addEventListener("keyup", label);
 
   window.PairAlign.saveBundle = saveBundle;
 })();

@@ -64,16 +64,6 @@
     if (chip) rove(chip);
   });
 
-  // The token in focus stays chosen when the focus goes elsewhere, for what one does with it there; Escape lets it go.
-  const drop = () => all(".pa-chip[data-chosen]").forEach((chip) => chip.removeAttribute("data-chosen"));
-  document.addEventListener("focusin", (event) => {
-    const chip = event.target.closest?.(".pa-chip");
-    if (!chip) return;
-    drop();
-    chip.dataset.chosen = "";
-  });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") drop(); });
-
   // The token under the pointer or in focus. Without one, its marks go, but what was told stays readable.
   let held = null;
   function hold(event) {
