@@ -53,7 +53,7 @@ def test_upload_compare_and_read_the_alignment(compared):
         assert tops == sorted(set(tops)), "columns stand beside each other"
 
 
-def test_a_slider_compares_again_by_itself_and_a_preset_too(compared):
+def test_sliders_presets_and_surprises_compare_again_by_themselves(compared):
     page = compared
     before = page.evaluate(DISTANCE_JS)
     slider = page.locator("#pa-views-b input[type=range]").nth(1)
@@ -67,16 +67,11 @@ def test_a_slider_compares_again_by_itself_and_a_preset_too(compared):
     preset.click()
     page.get_by_role("option", name="Telephone").click()
     page.get_by_text("codec telephone").wait_for()
-
-
-def test_surprise_me_draws_a_new_seed(compared):
-    page = compared
-    seed = page.locator("#pa-views-a").get_by_label("Seed")
-    before = page.evaluate(DISTANCE_JS)
-    page.locator("#pa-views-a").get_by_role("button", name="Surprise me").click()
-    page.wait_for_function(CHANGED_JS, arg=before)
-    assert seed.input_value() != "0"
-    assert "as recorded" not in page.locator(".pa-side").first.inner_text()
+    seed = page.locator("#pa-views-b").get_by_label("Seed")
+    before = seed.input_value()
+    page.locator("#pa-views-b").get_by_role("button", name="Surprise me").click()
+    page.get_by_text("codec telephone").wait_for(state="detached")
+    assert seed.input_value() != before and "equaliser" in page.locator(".pa-side").nth(1).inner_text()
 
 
 def test_a_column_plays_in_a_and_then_in_b(compared):
@@ -94,7 +89,12 @@ def test_keyboard_walks_a_string_and_plays_a_column(compared):
     page = compared
     chips = page.locator(f"{RESULTS} .pa-lane[data-side=b] .pa-chip")
     chips.first.focus()
-    page.keyboard.press("ArrowRight")
+    for _ in range(50):  # a figure that is still being drawn loses its marks
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        if page.locator(".pa-band").count():
+            break
+        page.wait_for_timeout(100)
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("B token 2,")
     assert page.locator("#pa-views-plot-b .pa-band").count() == 1, "its span is shaded in the figure of B"
     assert page.locator("#pa-views-plot-a .pa-band").count() == 0
@@ -141,14 +141,16 @@ def test_a_longer_recording_gets_a_start(open_page):
     page.get_by_text("0.00–2.64 s").wait_for()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_serious_for_axe_and_no_overflow_on_a_phone(open_page, speech_wav, theme):
+def test_nothing_serious_for_axe_and_no_overflow_on_a_phone(open_page, speech_wav):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = open_page(theme=theme, width=390, height=844)
+    page = open_page(width=390, height=844)
     open_views(page, speech_wav)
     page.get_by_text("How likely is each string").click()
     page.wait_for_selector(".pa-likelihood")
     page.get_by_text("Edit script as a table").click()
     assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
-    found = [hit for hit in axe.run(page).response["violations"] if hit["impact"] in ("serious", "critical")]
-    assert [(hit["id"], hit["nodes"][0]["html"][:200]) for hit in found] == []
+    for theme in ("light", "dark"):
+        page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", theme == "dark")
+        page.wait_for_timeout(400)  # colours fade
+        found = [hit for hit in axe.run(page).response["violations"] if hit["impact"] in ("serious", "critical")]
+        assert [(theme, hit["id"], hit["nodes"][0]["html"][:200]) for hit in found] == []
