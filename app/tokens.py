@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -180,6 +180,19 @@ def table_html(result: TokenizeResult, page: int = 0) -> str:
         '<div class="pa-table" tabindex="0" role="region" aria-label="Tokens as a table"><table>'
         f"<caption>Token strings of {escape(result.file_name)}{part}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def plain_table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table of texts; the first cell of each row names it."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        f"<tr><th scope='row'>{escape(first)}</th>" + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="pa-table" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import parts, tokens
 from app.services import Services
-from app.tabs import tokenize, views
+from app.tabs import learn, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -25,11 +25,13 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
         gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
         audio = parts.recording(services)
-        with gr.Tabs(elem_id="pa-tabs"):
+        with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 views.build(services, audio)
+            with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
+                learn.build(services, audio, tabs, {})
     page.queue(max_size=32)
     return page
 
@@ -56,7 +58,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="white",
     )
 
