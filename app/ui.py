@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import parts, tokens
 from app.services import Services
-from app.tabs import learn, tokenize
+from app.tabs import learn, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -28,6 +28,8 @@ def build(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio)
+            with gr.Tab("Views", id="views", elem_classes="pa-tab"):
+                views.build(services, audio)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, {})
     page.queue(max_size=32)
@@ -46,6 +48,9 @@ def theme() -> gr.themes.Base:
     return base.set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        # Gradio's own grey for small text is too light for WCAG AA
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
         block_background_fill="white",
         block_background_fill_dark="*neutral_900",
         block_border_width="1px",
