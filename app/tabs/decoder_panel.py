@@ -7,7 +7,8 @@ from typing import Any
 import gradio as gr
 
 from app import attention, parts
-from app.services import Services, TokenizeResult
+from app.result import TokenizeResult
+from app.services import Services
 
 PLOT_ID = "pa-attention"
 WAITING = '<p class="pa-note">Reading …</p>'
