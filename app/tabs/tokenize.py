@@ -100,11 +100,11 @@ def _lay_out_output(empty: gr.HTML, filled: gr.Column, kept: gr.State, page: gr.
     numbers = gr.HTML(apply_default_css=False)
     player = parts.player("pa-player", "What was tokenized")  # the sound exactly as it was tokenized
     plot = parts.plot("pa-plot", "Waveform, log-mel and tokens")
-    strings = gr.HTML(apply_default_css=False, elem_id="pa-strings")
     with gr.Row(visible=False, elem_id="pa-pager") as pager:
         previous = gr.Button("← Previous", size="sm")
         place = gr.HTML(apply_default_css=False)
         following = gr.Button("Next →", size="sm")
+    strings = gr.HTML(apply_default_css=False, elem_id="pa-strings")
     saving.build(kept)
     with gr.Accordion("Tokens as a table", open=False):
         table = gr.HTML(apply_default_css=False)
