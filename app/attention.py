@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.figures import AXIS_PX, GLYPH_FONT, TEXT_COLOUR, TOP_PX
-from app.services import Services, TokenizeResult
+from app.result import TokenizeResult
+from app.services import Services
 from pairalign.strings import TokenString
 
 ROW_PX, LOW_ROW_PX = 18, 13  # height of a token's row, and where there are very many

@@ -10,12 +10,11 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-from app.services import TokenizeResult
+from app.result import TokenizeResult, still_kept
 from pairalign.export import to_csv, to_textgrid
 
 KINDS = {"json": "JSON", "csv": "CSV", "textgrid": "Praat TextGrid", "wav": "WAV", "zip": "Everything (zip)"}
 MAX_STEM = 80
-NOT_KEPT = "The result is no longer on the server: press Tokenize again, then save."
 
 
 def bundle(result: TokenizeResult | None, kind: str) -> dict[str, Any]:
@@ -23,8 +22,7 @@ def bundle(result: TokenizeResult | None, kind: str) -> dict[str, Any]:
 
     Raises: ValueError when the result is gone.
     """
-    if result is None:
-        raise ValueError(NOT_KEPT)
+    result = still_kept(result)
     stem = safe_stem(result.file_name)
     texts = {
         "json": (f"{stem}.pairalign.json", lambda: json.dumps(result.to_document(), indent=1, ensure_ascii=False)),

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.colours import hue, oklch_hex, token_colour
-from app.services import Envelope, MelImage, TokenizeResult
+from app.result import Envelope, MelImage, TokenizeResult
 from pairalign.strings import TokenString
 
 LANE_BARS = 600  # up to here a token is one rectangle with its glyph; above, a lane is one image row

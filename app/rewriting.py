@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from app.alignment import alignment_html
-from app.services import Services, TokenizeResult
+from app.result import TokenizeResult
+from app.services import Services
 from pairalign.decoding import DecodingOptions
 from pairalign.strings import TokenString, align
 

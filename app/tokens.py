@@ -10,7 +10,7 @@ from typing import Any
 
 from app.colours import hue
 from app.figures import METHOD_LABELS
-from app.services import ModelInfo, TokenizeResult
+from app.result import ModelInfo, TokenizeResult
 from pairalign.strings import TokenString
 
 MAX_CHIPS = 1_500  # per string; more would make the page slow, the files to save always have all of them

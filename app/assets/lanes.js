@@ -88,7 +88,7 @@
     siblings(chip).filter((other) => other !== lane)
       .forEach((other) => overlapping(chip, other).forEach((mate) => { mate.dataset.linked = ""; }));
     const readout = groupOf(chip) && one("[data-readout]", groupOf(chip));
-    if (readout) readout.textContent = `${one("h3", lane).textContent}: ${one("b", chip).textContent}  ${chip.title}`;
+    if (readout) readout.textContent = `${one("h3", lane).textContent} · ${one("b", chip).textContent} · ${chip.title}`;
   }
 
   // A token in a figure marks its chip and plays it.

@@ -7,11 +7,11 @@ from typing import Any
 import gradio as gr
 
 from app import attention, parts
-from app.services import Services, TokenizeResult
+from app.result import TokenizeResult, still_kept
+from app.services import Services
 
 PLOT_ID = "pa-attention"
 WAITING = '<p class="pa-note">Reading …</p>'
-GONE = '<p class="pa-note">The result is no longer on the server: press Tokenize again.</p>'
 
 
 def build(services: Services, kept: gr.State) -> dict[str, Any]:
@@ -24,9 +24,7 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
             table = gr.HTML(apply_default_css=False)
 
     def draw(result: TokenizeResult | None) -> tuple[Any, ...]:
-        if result is None:
-            return GONE, None, ""
-        reading = parts.readably(lambda: attention.read_attention(services, result))
+        reading = parts.readably(lambda: attention.read_attention(services, still_kept(result)))
         return (
             attention.explanation_html(reading),
             attention.attention_figure(reading),

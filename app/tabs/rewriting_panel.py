@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 
 from app import parts, rewriting
-from app.exports import NOT_KEPT
-from app.services import Services, TokenizeResult
+from app.result import TokenizeResult, still_kept
+from app.services import Services
 
 MAX_TOKENS = 150  # a window has 150 to 170 frames, and every token needs one of its own
 EMPTY = '<p class="pa-note">The new string appears here, aligned to the original, with what it costs in likelihood.</p>'
@@ -30,9 +30,7 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
 
     def write(result: TokenizeResult | None, *values: float) -> str:
         def work() -> str:
-            if result is None:
-                raise ValueError(NOT_KEPT)
-            found = rewriting.rewrite(services, result, rewriting.options_of(*values))
+            found = rewriting.rewrite(services, still_kept(result), rewriting.options_of(*values))
             return rewriting.rewriting_html(found, "pa-player")
 
         return parts.readably(work)

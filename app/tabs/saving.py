@@ -7,7 +7,7 @@ from functools import partial
 import gradio as gr
 
 from app import exports, parts
-from app.services import TokenizeResult
+from app.result import TokenizeResult
 
 SAVE_JS = "(bundle) => window.PairAlign.saveBundle(bundle)"
 

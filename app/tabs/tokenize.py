@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,8 @@ import gradio as gr
 import numpy as np
 
 from app import figures, parts, tokens
-from app.services import Cancelled, Services, TokenizeResult
+from app.result import TokenizeResult, still_kept
+from app.services import Cancelled, Services
 from app.tabs import decoder_panel, public_api, rewriting_panel, saving
 from pairalign.audio import SAMPLE_RATE_HZ
 
@@ -47,6 +49,24 @@ def build(services: Services, audio: gr.Audio) -> None:
         with gr.Column(visible=False) as filled:
             out = _lay_out_output(empty, filled, kept, page)
             follow = [decoder_panel.build(services, kept), rewriting_panel.build(services, kept)]
+    shown = [*vars(out).values(), kept, page]
+    started = bar.start.click(
+        _runner(services, len(shown)),
+        [audio, methods],
+        shown,
+        show_progress_on=bar.status,
+        concurrency_id="model",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
+    for event in follow:
+        started.success(**event)
+    parts.wire_stop(services, bar, [started])
+    public_api.build(services, audio)
+
+
+def _runner(services: Services, outputs: int) -> Callable[..., tuple[Any, ...]]:
+    """What Tokenize does: values for all `outputs`, or none of them when it was stopped."""
 
     def run(
         audio: str | None, methods: list[str], request: gr.Request, progress: gr.Progress = PROGRESS
@@ -59,22 +79,10 @@ def build(services: Services, audio: gr.Audio) -> None:
                 lambda: services.tokenize(audio, methods, progress=report, run_id=parts.run_id(request))
             )
         except Cancelled:
-            return (gr.skip(),) * (len(vars(out)) + 2)  # the old result stays
+            return (gr.skip(),) * outputs  # the old result stays
         return *_draw(found), replace(found, samples=np.empty(0, np.int16)), 0
 
-    started = bar.start.click(
-        run,
-        [audio, methods],
-        [*vars(out).values(), kept, page],
-        show_progress_on=bar.status,
-        concurrency_id="model",
-        concurrency_limit=1,
-        api_visibility="private",
-    )
-    for event in follow:
-        started.success(**event)
-    parts.wire_stop(services, bar, [started])
-    public_api.build(services, audio)
+    return run
 
 
 def _method_choice(services: Services) -> gr.CheckboxGroup:
@@ -92,11 +100,11 @@ def _lay_out_output(empty: gr.HTML, filled: gr.Column, kept: gr.State, page: gr.
     numbers = gr.HTML(apply_default_css=False)
     player = parts.player("pa-player", "What was tokenized")  # the sound exactly as it was tokenized
     plot = parts.plot("pa-plot", "Waveform, log-mel and tokens")
-    strings = gr.HTML(apply_default_css=False)
     with gr.Row(visible=False, elem_id="pa-pager") as pager:
         previous = gr.Button("← Previous", size="sm")
         place = gr.HTML(apply_default_css=False)
         following = gr.Button("Next →", size="sm")
+    strings = gr.HTML(apply_default_css=False, elem_id="pa-strings")
     saving.build(kept)
     with gr.Accordion("Tokens as a table", open=False):
         table = gr.HTML(apply_default_css=False)
@@ -113,12 +121,11 @@ def _lay_out_output(empty: gr.HTML, filled: gr.Column, kept: gr.State, page: gr.
     return _Output(empty, filled, numbers, player, plot, strings, pager, place, table, document)
 
 
-def _turner(step: int) -> Any:
+def _turner(step: int) -> Callable[..., tuple[Any, ...]]:
     """What goes `step` pages on, and stays where there is none."""
 
     def turn(found: TokenizeResult | None, page: int) -> tuple[Any, ...]:
-        if found is None:
-            return (gr.skip(),) * 4
+        found = parts.readably(lambda: still_kept(found))
         to = min(max(page + step, 0), tokens.page_count(found.duration_s) - 1)
         return (*_page(found, to), to)
 

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from app import ui
-from app.services import Envelope, MelImage, ModelInfo, Services, TokenizeResult
+from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
+from app.services import Services
 from pairalign.audio import read_audio
 from pairalign.strings import TokenString
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.colours import hue, oklch_hex, token_colour
 from app.figures import LANE_BARS, lane_trace, make_figure
-from app.services import MelImage
+from app.result import MelImage
 
 
 def test_everything_shares_one_time_axis(make_result):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from app.services import Cancelled, Services, mel_image, pool_columns, saving, to_int16, wave_envelope
+from app.result import saving
+from app.services import Cancelled, Services, mel_image, pool_columns, to_int16, wave_envelope
 
 
 def test_result_has_both_strings_over_the_whole_recording(services, recordings, speech):

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.services import ModelInfo
+from app.result import ModelInfo
 from app.tokens import (
     MAX_CHIPS,
     chips_html,
