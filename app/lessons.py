@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.view_settings import ViewSettings
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -64,7 +66,8 @@ LESSONS = (
         ("The hiss", "The smaller head", "The other person"),
         "views",
         "harbour_a.ogg",
-        "Move one slider at a time and watch the alignment.",
+        "View B is in hiss at 10 dB. Move one slider at a time and watch the alignment.",
+        {"mode": "Two views of one recording", **ViewSettings(noise="white", snr_db=10).to_dict()},
     ),
     Lesson(
         "word",
@@ -74,7 +77,8 @@ LESSONS = (
         ("Yes: it is at the right place in both", "Only in one of the two", "No"),
         "views",
         "garden_first.ogg",
-        "Choose two recordings, with The word garden, last, as the other one, and look for matches.",
+        "Both recordings stand there, one above the other. Look for matches and listen to them.",
+        {"mode": "Two recordings", "audio_b": "garden_last.ogg"},
     ),
     Lesson(
         "find",

@@ -25,13 +25,14 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
         gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
         audio = parts.recording(services)
+        controls = {}
         with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
-                views.build(services, audio)
+                controls["views"] = views.build(services, audio)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
-                learn.build(services, audio, tabs, {})
+                learn.build(services, audio, tabs, controls)
     page.queue(max_size=32)
     return page
 

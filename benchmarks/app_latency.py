@@ -2,7 +2,7 @@
 
 Starts app.py, drives it in Chromium with a shipped recording of 3.1 s, and measures inside the page: from the press of
 Tokenize to the first chip, from the last key on a slider of the Views tab to the new alignment (the page's own pause
-before it asks is part of it), from the press of Sweep to the chart of 21 steps. The sweep is timed without the page too.
+before it asks is part of it), from the press of Sweep to the chart of 21 steps. The sweep is timed by itself as well.
 Nothing is asserted; a busy machine makes larger figures.
 """
 

@@ -16,6 +16,13 @@ from app.services import Services
 from pairalign.audio import SAMPLE_RATE_HZ
 
 PLAYER_ID = "pa-learn-player"
+# a tab is put on the page when it is first opened: its start button may take a moment to appear
+START_JS = """async () => {
+  const shown = () => [...document.querySelectorAll('.pa-start:not(#pa-reveal)')].find((button) => button.offsetParent);
+  for (let waited = 0; !shown() && waited < 10_000; waited += 100) await new Promise((done) => setTimeout(done, 100));
+  await new Promise((done) => setTimeout(done, 300));
+  shown()?.click();
+}"""
 Controls = Mapping[str, Mapping[str, gr.components.Component]]
 
 
@@ -55,22 +62,21 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
     def drive(name: str) -> list[Any]:
         """The recording, the tab and the controls of a lesson; controls of other tabs stay as they are."""
         one = lesson(name)
-        entry = next((e for e in parts.read_examples() if Path(e["file"]).name == one.example), None)
+        files = {Path(entry["file"]).name: entry["file"] for entry in parts.read_examples()}
         settings = [
-            gr.update(value=one.settings[key]) if tab == one.tab and key in one.settings else gr.skip()
+            gr.update(value=files.get(value, value)) if value is not None else gr.skip()
             for tab, named in controls.items()
-            for key in named
+            for value in (one.settings.get(key) if tab == one.tab else None for key in named)
         ]
-        return [entry["file"] if entry else gr.skip(), gr.Tabs(selected=one.tab), *settings]
+        return [files.get(one.example, gr.skip()), gr.Tabs(selected=one.tab), *settings]
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     chosen.change(show, chosen, [text, guess, found], **private)
     model = {"concurrency_id": "model", "concurrency_limit": 1}
     reveal.click(ask, [chosen, guess], [found, sound], show_progress_on=status, api_visibility="private", **model)
     driven = [component for named in controls.values() for component in named.values()]
-    attempt.click(drive, chosen, [audio, tabs, *driven], **private).success(
-        None, js=parts.START_JS, api_visibility="private"
-    )
+    moved = attempt.click(drive, chosen, [audio, tabs, *driven], **private)
+    moved.success(None, js=START_JS, api_visibility="private")
 
 
 def question_html(one: Lesson) -> str:

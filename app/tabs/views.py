@@ -35,8 +35,11 @@ class _Output:
     document: gr.JSON
 
 
-def build(services: Services, audio: gr.Audio) -> None:
-    """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
+def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Component]:
+    """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
+
+    Returns: the controls that a lesson may set, by name; those of view B are called as `ViewSettings` calls them.
+    """
     inputs, bar = view_inputs.lay_out(services, audio)
     out = _lay_out_output()
     result = gr.State(None, time_to_live=KEPT_S)
@@ -69,6 +72,7 @@ def build(services: Services, audio: gr.Audio) -> None:
     view_inputs.wire(inputs)
     _wire_likelihood(services, out, result, drawn, model)
     _publish(services, inputs)
+    return {"mode": inputs.mode, "audio_b": inputs.audio_b, **inputs.panels[1].controls}
 
 
 def _compare(services: Services, inputs: Inputs, values: dict[Any, Any], report: Any, run_id: str) -> ViewPair:

@@ -40,6 +40,15 @@ def test_try_it_opens_the_tab_with_the_recording_and_runs(open_page):
     assert "digits" in page.inner_text("#pa-results .pa-source")
 
 
+def test_try_it_sets_the_controls_of_the_tab(open_page):
+    page = open_page()
+    open_lesson(page, "5. Two speakers, one word")
+    page.click("#pa-try")
+    page.wait_for_selector("#pa-views-results .pa-chip:visible")
+    names = page.locator("#pa-views-results .pa-side").all_inner_texts()
+    assert "garden_first" in names[0] and "garden_last" in names[1]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_grave_accessibility_violation(open_page, theme):
     page = open_page(theme=theme)
