@@ -94,14 +94,8 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
     align.add_argument("--method", default="pairalign", help=f"one of {_METHODS} (default pairalign)")
-    sweep = add("sweep", _sweep, _show_sweep, "slide, mask or speed up a recording and see how its string moves")
-    sweep.add_argument("file", metavar="FILE")
-    sweep.add_argument("--kind", default="shift", choices=("shift", "snr", "speed"), help="default shift")
-    sweep.add_argument("--stop", type=float, help="last value: ms (default 100), dB (0, down from 40) or factor (1.1)")
-    sweep.add_argument("--step", type=float, help="distance of the values: ms (default 10), dB (4) or factor (0.01)")
-    sweep.add_argument("--start", type=float, default=0.0, metavar="S", help="where the window begins (default 0)")
-    sweep.add_argument("--window", type=float, default=3.0, metavar="S", help="how long it is (default 3)")
-    sweep.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
+    sweep = add("sweep", _sweep, _show_sweep, "slide, mask, speed up or re-voice a recording and see its string move")
+    _add_sweep_arguments(sweep, both)
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
     for name, module, about in (
         ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
@@ -111,6 +105,20 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         if name == wanted:
             importlib.import_module(module).add_arguments(command)
     return parser
+
+
+def _add_sweep_arguments(sweep: argparse.ArgumentParser, methods: str) -> None:
+    from pairalign.sweep import KINDS
+
+    stops = ", ".join(f"{kind.stop:g} {kind.unit} ({name})" for name, kind in KINDS.items())
+    steps = ", ".join(f"{kind.step:g} {kind.unit} ({name})" for name, kind in KINDS.items())
+    sweep.add_argument("file", metavar="FILE")
+    sweep.add_argument("--kind", default="shift", choices=tuple(KINDS), help="default shift")
+    sweep.add_argument("--stop", type=float, help=f"last value; by default {stops}")
+    sweep.add_argument("--step", type=float, help=f"distance of the values; by default {steps}")
+    sweep.add_argument("--start", type=float, default=0.0, metavar="S", help="where the window begins (default 0)")
+    sweep.add_argument("--window", type=float, default=3.0, metavar="S", help="how long it is (default 3)")
+    sweep.add_argument("--method", default=methods, help=f"any of {_METHODS} (default {methods})")
 
 
 def _delegate(module: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], int]]:

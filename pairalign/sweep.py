@@ -1,7 +1,8 @@
-"""Sweeps: how the string of a recording moves while the audio slides, gets noisier or changes its speed.
+"""Sweeps: how the string of a recording moves while the audio slides, gets noisier, or changes its speed or voice.
 
 y(v) is the string at value v: of the window that starts v ms later ("shift"), of the window in noise at v dB ("snr"),
-or of the window played v times as fast ("speed"). The first value is the origin, the last one is `stop`.
+of the window played v times as fast ("speed"), or of the window as if said by a vocal tract about v times as long
+("warp"). The first value is the origin, the last one is `stop`.
 torch is imported on use, because `import pairalign` brings this module along.
 """
 
@@ -44,6 +45,7 @@ KINDS = {
     "shift": Kind("ms", 0.0, 100.0, 10.0, 0.0, 60_000.0),
     "snr": Kind("dB", 40.0, 0.0, 4.0, -20.0, 40.0),  # noise at 40 dB is hardly heard
     "speed": Kind("x", 1.0, 1.1, 0.01, 0.5, 2.0),
+    "warp": Kind("x", 1.0, 1.15, 0.015, 0.8, 1.25),
 }
 
 
@@ -161,7 +163,7 @@ class Trajectory:
 def sweep_values(kind: str = "shift", stop: float | None = None, step: float | None = None) -> tuple[float, ...]:
     """Values of a sweep, from its origin in steps towards `stop` (None: the usual stop and step of the kind).
 
-    shift: ms from 0; snr: dB from 40, down; speed: factors from 1, up or down.
+    shift: ms from 0; snr: dB from 40, down; speed, warp: factors from 1, up or down.
     Raises: ValueError for an unknown kind, a stop out of range, a step that is not positive or too large or small.
     """
     if kind not in KINDS:
@@ -196,13 +198,13 @@ def sweep(
     seed: int = 0,
     **how: Any,
 ) -> Trajectory:
-    """The strings of one recording while it slides, gets noisier or changes its speed; all in one batch.
+    """The strings of one recording while it slides, gets noisier, or changes its speed or voice; all in one batch.
 
     Args:
         audio: a path, or samples (T,) at 16 kHz.
         kind, stop, step: see `sweep_values`.
         method: any method of the tokenizer.
-        start_s, window_s: the window of the origin; "snr" and "speed" take a shorter rest of a recording as it is.
+        start_s, window_s: the window of the origin; all kinds but "shift" take a shorter rest of a recording as it is.
         seed: draws the noise of "snr", the same at every level.
         how: further options of `Tokenizer.tokenize_batch`, such as `options` and `progress`.
     Raises: AudioError for audio that cannot be used; ValueError for what `sweep_values` refuses, an unknown method, or
@@ -243,6 +245,8 @@ def sweep_batch(
             heard += _changed(wave[first : first + size], kind, values, seed)
     if not heard:
         return []
+    if kind == "warp":
+        how["warps"] = values * len(waves)
     strings = tokenizer.tokenize_batch(heard, method=method, **how)
     count = len(values)
     rows = [tuple(strings[at : at + count]) for at in range(0, len(strings), count)]
@@ -261,7 +265,9 @@ def _check_length(samples: int, kind: str, values: Sequence[float], first: int, 
 
 
 def _changed(wave: np.ndarray, kind: str, values: Sequence[float], seed: int) -> list[np.ndarray]:
-    """The wave at every noise level or speed."""
+    """The wave at every noise level, speed or warp; a warp exists on the mel axis only, so the wave stays as it is."""
+    if kind == "warp":
+        return [wave] * len(values)
     import torch
 
     from pairalign.views import ViewParameters, make_view

@@ -14,7 +14,7 @@ import pairalign
 from pairalign import Trajectory, cli, sweep
 from pairalign.audio import AudioError, write_audio
 from pairalign.strings import TokenString
-from pairalign.sweep import sweep_batch, sweep_values
+from pairalign.sweep import KINDS, sweep_batch, sweep_values
 from tests.conftest import RATE_HZ, babble
 
 
@@ -29,8 +29,11 @@ class Scripted:
     def __init__(self, strings: Sequence[Sequence[int]]) -> None:
         self.strings, self.calls = [string(ids) for ids in strings], []
 
-    def tokenize_batch(self, waves: Sequence[np.ndarray], method: str = "pairalign") -> list[TokenString]:
+    def tokenize_batch(
+        self, waves: Sequence[np.ndarray], method: str = "pairalign", warps: Sequence[float] | None = None
+    ) -> list[TokenString]:
         self.calls.append([np.asarray(wave) for wave in waves])
+        self.warps = warps
         return self.strings[: len(waves)]
 
 
@@ -86,12 +89,13 @@ class TestValues:
         assert sweep_values("shift", 50, 20) == (0, 20, 40)
         assert sweep_values("snr", 10, 15) == (40, 25, 10)
         assert sweep_values("speed", 0.9, 0.05) == (1.0, 0.95, 0.9)
-        assert len(sweep_values("speed")) == len(sweep_values("snr")) == 11
+        assert len(sweep_values("speed")) == len(sweep_values("snr")) == len(sweep_values("warp")) == 11
+        assert sweep_values("warp")[-1] == 1.15 and sweep_values("warp", 0.8, 0.1) == (1.0, 0.9, 0.8)
 
     @pytest.mark.parametrize(
         ("kind", "stop", "step", "message"),
         [
-            ("pitch", None, None, "kind is 'pitch'; use one of shift, snr, speed"),
+            ("pitch", None, None, "kind is 'pitch'; use one of shift, snr, speed, warp"),
             ("shift", 100, 0, "step is 0 ms; use a number above 0"),
             ("shift", 100, -5, "step is -5 ms"),
             ("shift", 100, math.nan, "step is nan"),
@@ -101,6 +105,7 @@ class TestValues:
             ("shift", math.inf, 5, "stop is inf"),
             ("snr", 40, 5, "not the origin 40"),
             ("speed", 3, 0.1, "allows 0.5 to 2 x"),
+            ("warp", 1.3, 0.1, "stop is 1.3 x; a warp sweep allows 0.8 to 1.25 x"),
         ],
     )
     def test_mistakes_are_named(self, kind: str, stop: float | None, step: float | None, message: str) -> None:
@@ -135,6 +140,13 @@ class TestSweep:
         sweep(tokenizer, babble(3.0), "speed", stop=1.5, step=0.25)
         assert [len(one) for one in tokenizer.calls[0]] == [48_000, 38_400, 32_000]
 
+    def test_a_warp_is_left_to_the_tokenizer(self) -> None:
+        waves, tokenizer = [babble(1.5, seed=k) for k in (1, 2)], Scripted([ORIGIN] * 6)
+        sweep_batch(tokenizer, waves, "warp", stop=0.9, step=0.05, start_s=0.5)
+        for k, heard in enumerate(tokenizer.calls[0]):
+            assert np.array_equal(heard, waves[k // 3][8000:])
+        assert list(tokenizer.warps) == [1.0, 0.95, 0.9] * 2
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
@@ -161,7 +173,7 @@ def test_importing_the_module_leaves_the_function_public() -> None:
 
 
 class TestRealModel:
-    @pytest.mark.parametrize("kind", ["shift", "snr", "speed"])
+    @pytest.mark.parametrize("kind", sorted(KINDS))
     @pytest.mark.parametrize("method", ["pairalign", "vq"])
     def test_every_kind_is_deterministic(self, tiny_tokenizer: pairalign.Tokenizer, kind: str, method: str) -> None:
         wave = babble(1.2)
@@ -174,6 +186,13 @@ class TestRealModel:
         found = sweep(tiny_tokenizer, wave, stop=100, step=50, window_s=1.0)
         for shift, one in zip((0, 800, 1600), found.strings, strict=True):
             assert tiny_tokenizer.tokenize(wave[shift : shift + 16_000]).ids == one.ids
+
+    def test_a_warp_is_that_of_the_tokenizer(self, tiny_tokenizer: pairalign.Tokenizer) -> None:
+        wave = babble(1.0)
+        found = sweep(tiny_tokenizer, wave, "warp", stop=1.25, step=0.05)
+        assert found.strings[0].ids == tiny_tokenizer.tokenize(wave).ids
+        assert found.strings[-1].ids == tiny_tokenizer.tokenize_batch([wave], warps=[1.25])[0].ids
+        assert found.d_max > 0
 
     def test_tokenizer_errors_come_through(self, tiny_tokenizer: pairalign.Tokenizer) -> None:
         with pytest.raises(ValueError, match="method is 'magic'"):
@@ -208,6 +227,13 @@ class TestCommand:
     def test_text(self, run) -> None:
         status, out, _ = run("--kind", "speed", "--step", "0.05", "--method", "viterbi")
         assert status == 0 and "viterbi" in out and "1.05" in out and "roughness" in out
+
+    def test_the_command_offers_every_kind(self, run) -> None:
+        for kind, about in KINDS.items():
+            status, out, _ = run(
+                "--kind", kind, "--method", "vq", "--step", str(abs(about.stop - about.origin)), "--json"
+            )
+            assert status == 0 and json.loads(out)["values"] == [about.origin, about.stop]
 
     @pytest.mark.parametrize(
         "options",
