@@ -29,7 +29,7 @@ def chips_html(string: TokenString, label: str, sound: str = "pa-player", figure
     return (
         f'<section class="pa-lane" data-method="{escape(string.method)}" data-sound="{sound}" data-figure="{figure}"'
         f' data-text="{escape(string.text)}" data-ids="{" ".join(map(str, string.ids))}">'
-        f"{_lane_head(string, label)}"
+        f"{lane_head(string, label)}"
         f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens"'
         f' style="--chip:{_chip_px(string)}px">{chips}</div>{more}</section>'
     )
@@ -58,7 +58,8 @@ def _probability(string: TokenString, index: int) -> str:
     return f", probability {math.exp(string.log_probs[index]):.2f}"
 
 
-def _lane_head(string: TokenString, label: str) -> str:
+def lane_head(string: TokenString, label: str) -> str:
+    """Name, length and rate of a string, and the buttons that play and copy it; stands inside its `.pa-lane`."""
     limit = '<span class="pa-badge">stopped at the length limit</span>' if string.stopped_by == "limit" else ""
     empty = "" if len(string) else " disabled"
     return (
