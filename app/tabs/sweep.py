@@ -110,7 +110,7 @@ def build(services: Services, audio: gr.Audio) -> None:
     ) -> tuple[dict[str, Any], SweepResult | None]:
         """Change a recording step by step and tell how far its token string moves at every step.
 
-        Args: audio: a recording (WAV, FLAC, OGG, Opus or MP3). kind: shift (the 3 s window starts later; ms), snr (noise;
+        Args: audio: a recording (WAV, FLAC, OGG, Opus or MP3). kind: shift (the window starts later; ms), snr (noise;
         dB, from 40 down), speed (factor, from 1), warp (vocal tract; factor, from 1). stop: the last value. step: the
         distance of the values. start_s: where the window begins. methods: any of pairalign, vq, viterbi, bpe …
         Returns: kind, unit, values, window_s, and for each method, along the values: distance_to_origin, step_distance
