@@ -114,11 +114,14 @@ def pool_columns(mel: np.ndarray, columns: int) -> np.ndarray:
     return np.add.reduceat(mel, starts, axis=1) / counts
 
 
-def mel_image(wave: np.ndarray, columns: int = MEL_COLUMNS) -> MelImage:
-    """Log-mel energies of the whole recording from the loudest down to 50 dB below, few enough columns to draw."""
+def mel_image(wave: np.ndarray, columns: int = MEL_COLUMNS, warp: float = 1.0) -> MelImage:
+    """Log-mel energies of the whole recording from the loudest down to 50 dB below, few enough columns to draw.
+
+    warp: the vocal-tract factor of a view, which exists on the mel axis only.
+    """
     import torch
 
-    from pairalign.features import raw_log_mel
+    from pairalign.features import raw_log_mel, warp_bands
 
     per_chunk = int(MEL_CHUNK_S * SAMPLE_RATE_HZ)
     chunks = []
@@ -126,7 +129,7 @@ def mel_image(wave: np.ndarray, columns: int = MEL_COLUMNS) -> MelImage:
         for start in range(0, wave.size, per_chunk):
             piece = torch.from_numpy(wave[start : start + per_chunk].copy())
             energies, _ = raw_log_mel(piece[None], torch.tensor([piece.numel()]))
-            chunks.append(energies[0].numpy())
+            chunks.append(warp_bands(energies, torch.tensor([warp]))[0].numpy())
     frames = np.concatenate(chunks, axis=1)
     pooled = pool_columns(frames, columns)
     scaled = np.clip((pooled - pooled.max()) / MEL_RANGE_NATS + 1.0, 0.0, 1.0)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import parts, tokens
 from app.services import Services
-from app.tabs import sweep, tokenize
+from app.tabs import sweep, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -28,6 +28,8 @@ def build(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="pa-tabs"):
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio)
+            with gr.Tab("Views", id="views", elem_classes="pa-tab"):
+                views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
                 sweep.build(services, audio)
     page.queue(max_size=32)

@@ -90,6 +90,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     tokenize.add_argument("files", nargs="+", metavar="FILE")
     both = "pairalign,vq"
     tokenize.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
+    tokenize.add_argument("--format", choices=("csv", "textgrid"), help="of one FILE: a table, or tiers for Praat")
     align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
@@ -147,9 +148,12 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     """One entry per file; a bad file is reported and does not stop the others."""
     from pairalign.audio import SAMPLE_RATE_HZ, AudioError, read_audio
 
+    if args.format and (args.json or len(args.files) > 1):
+        raise UsageError(f"--format {args.format} is for one file and without --json; call tokenize once per file")
     methods = _names(args.method)
     tok = _load(args, methods)
     files: list[dict[str, Any]] = []
+    args.strings = []  # for --format
     for number, path in enumerate(args.files, 1):
         if len(args.files) > 1 and sys.stderr.isatty():
             print(f"{number}/{len(args.files)} {_one_line(path)}", file=sys.stderr)
@@ -159,7 +163,9 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             print(f"pairalign: {_one_line(str(error))}", file=sys.stderr)
             files.append({"path": path, "error": str(error)})
             continue
-        strings = {method: tok.tokenize(wave, method=method).to_dict() for method in methods}
+        found = {method: tok.tokenize(wave, method=method) for method in methods}
+        args.strings.append(found)
+        strings = {method: string.to_dict() for method, string in found.items()}
         files.append({"path": path, "duration_s": len(wave) / SAMPLE_RATE_HZ, "strings": strings})
     status = EXIT_USER if any("error" in entry for entry in files) else EXIT_DONE
     return {"checkpoint": tok.name, "model_sha256": tok.sha256, "device": str(tok.device), "files": files}, status
@@ -205,6 +211,12 @@ def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 def _show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
+    if args.format:
+        from pairalign.export import to_csv, to_textgrid
+
+        write = {"csv": to_csv, "textgrid": to_textgrid}[args.format]
+        print("".join(map(write, args.strings)), end="")
+        return
     print(f"checkpoint {result['checkpoint']} ({result['model_sha256'][:12]}) on {result['device']}")
     for entry in result["files"]:
         if "error" in entry:

@@ -50,7 +50,7 @@ def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:
 
 
 def mu_law(wave: torch.Tensor) -> torch.Tensor:
-    """Samples (T,) rounded to 8 bits on the companded scale of G.711; 0 stays 0 (with torchaudio's mu-law it would not)."""
+    """Samples (T,) rounded to 8 bits on the companded scale of G.711; 0 stays 0, unlike with torchaudio's mu-law."""
     size = torch.log1p(MU * wave.abs().clamp(max=1.0)) / math.log1p(MU)
     return wave.sign() * torch.expm1((size * 127).round() / 127 * math.log1p(MU)) / MU
 

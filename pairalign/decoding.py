@@ -21,6 +21,10 @@ class DecodingOptions:
     evidence: how much the names that the frames give themselves (`pairalign.evidence`) count beside the decoder's own
         choice, which also leans on what it has written so far. 0: not at all.
     max_rate_hz, min_rate_hz: tokens per second of *active* speech; quiet_rate_hz: extra room per second of pause.
+    temperature: 0 writes the likeliest token; above 0 tokens are drawn from softmax(scores / temperature), with beam 1.
+    seed: which string is drawn. All recordings share the luck of a seed, so that a string does not depend on what else
+        is in the batch; draw several strings of a recording with several seeds.
+    wanted_tokens: exactly so many tokens per window, or as many as it has frames, instead of the limits by rate.
     """
 
     beam: int = 1
@@ -28,6 +32,9 @@ class DecodingOptions:
     max_rate_hz: float = 22.0
     min_rate_hz: float = 2.0
     quiet_rate_hz: float = 8.0
+    temperature: float = 0.0
+    seed: int = 0
+    wanted_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.beam <= 16:
@@ -38,6 +45,17 @@ class DecodingOptions:
             raise ValueError(
                 f"min_rate_hz {self.min_rate_hz} and max_rate_hz {self.max_rate_hz} must satisfy 0 <= min < max <= 50."
             )
+        if not 0 <= self.temperature <= 10:
+            raise ValueError(f"temperature is {self.temperature}; use 0 (the most likely string) to 10.")
+        if self.temperature > 0 and self.beam > 1:
+            raise ValueError(
+                f"temperature is {self.temperature} and beam is {self.beam}; a beam search draws nothing. "
+                "Use beam 1 to draw a string, or temperature 0 to search for the best one."
+            )
+        if self.seed != int(self.seed) or not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}; use a whole number from 0.")
+        if self.wanted_tokens is not None and (self.wanted_tokens != int(self.wanted_tokens) or self.wanted_tokens < 1):
+            raise ValueError(f"wanted_tokens is {self.wanted_tokens}; use a whole number from 1, or None for any.")
 
 
 @dataclass(frozen=True)
@@ -57,12 +75,18 @@ class Decoded:
 
 
 def length_limits(features: LogMel, options: DecodingOptions) -> tuple[torch.Tensor, torch.Tensor]:
-    """(L_min, L_max), each (B,): fewest and most tokens, scaled by active speech so that silence may be short."""
+    """(L_min, L_max), each (B,): fewest and most tokens, scaled by active speech so that silence may be short.
+
+    Both are `wanted_tokens` where that is given.
+    """
+    frames = encoder_lengths(features.lengths)  # every token needs a frame of its own
+    if options.wanted_tokens is not None:
+        wanted = frames.clamp(max=int(options.wanted_tokens))
+        return wanted, wanted
     active_s = features.active.sum(1) / MEL_RATE_HZ
     quiet_s = features.lengths / MEL_RATE_HZ - active_s
-    frames = encoder_lengths(features.lengths)
     most = torch.ceil(options.max_rate_hz * active_s + options.quiet_rate_hz * quiet_s).long() + 3
-    most = torch.minimum(most, frames)  # every token needs a frame of its own
+    most = torch.minimum(most, frames)
     fewest = torch.floor(options.min_rate_hz * active_s).long().clamp(min=1)
     return torch.minimum(fewest, most), most
 
@@ -82,7 +106,7 @@ def decode(
     """
     if options.beam > 1:
         return _beam_search(decoder, condition, fewest, most, options.beam, options.evidence)
-    return _greedy(decoder, condition, fewest, most, options.evidence)
+    return _step_by_step(decoder, condition, fewest, most, options)
 
 
 def _constrain(
@@ -98,11 +122,17 @@ def _constrain(
     return allowed
 
 
-def _greedy(
-    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, evidence: float
+def _luck(outputs: int, generator: torch.Generator) -> torch.Tensor:
+    """Gumbel noise (V,), the same on every device: the largest of log p + noise is a draw from p."""
+    return -torch.empty(outputs).exponential_(generator=generator).log()
+
+
+def _step_by_step(
+    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, options: DecodingOptions
 ) -> Decoded:
+    """One token after the other, the best or a drawn one, never taken back."""
     rows, eos = len(most), decoder.eos_id
-    heard = Evidence(condition)
+    heard, generator = Evidence(condition), torch.Generator().manual_seed(int(options.seed))
     every = torch.arange(rows, device=most.device)
     steps = int(most.max()) + 1
     caches = decoder.start(condition, steps)
@@ -113,10 +143,13 @@ def _greedy(
     for u in range(steps):
         logits, attention = decoder.step(token, u, caches, condition.valid)
         gains = heard.gains()
-        scores = heard.weigh(logits, attention, gains, evidence)
-        free = _constrain(scores, u, token, fewest, most.new_full((rows,), steps), eos)
+        scores = heard.weigh(logits, attention, gains, options.evidence)
+        worth = scores
+        if options.temperature > 0:
+            worth = scores + options.temperature * _luck(eos + 1, generator).to(scores.device)
+        free = _constrain(worth, u, token, fewest, most.new_full((rows,), steps), eos)
         would_stop = free.argmax(1) == eos
-        allowed = _constrain(scores, u, token, fewest, most, eos)
+        allowed = _constrain(worth, u, token, fewest, most, eos)
         chosen = torch.where(finished, eos, allowed.argmax(1))
         log_prob = scores.log_softmax(1).gather(1, chosen[:, None])[:, 0]
         tokens.append(chosen)

@@ -16,16 +16,18 @@ from pairalign.decoding import DecodingOptions, decode, length_limits
 from pairalign.device import pick_device
 from pairalign.features import LogMel, log_mel
 from pairalign.framewise import frame_tokens, join_windows, merge_tokens
+from pairalign.likelihood import log_likelihoods
 from pairalign.mfcc import mfcc
 from pairalign.model import PairAlignModel
 from pairalign.model.baselines import FITTED_METHODS, Baselines
 from pairalign.model.chooser import Chooser
+from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.loading import load_with_baselines
 from pairalign.model.network import Encoded
 from pairalign.placement import token_starts
 from pairalign.strings import TokenString
-from pairalign.windows import Piece, Window, plan_windows, stitch, whole
+from pairalign.windows import LONGEST_S, Piece, Window, plan_windows, stitch, whole
 
 BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half again the time for one clip
 METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc")
@@ -138,25 +140,30 @@ class Tokenizer:
         """G = lbar(y | own audio) - lbar(y | unrelated audio), nat per token (method: anti-bypass).
 
         Args:
-            audio: at least two recordings (T,) of at most 3 s, and their strings.
+            audio: at least two recordings (T,) that fit one window, and their strings.
             unrelated: for each, the index of a recording that says something else; by default the next in the list.
+        Raises: as `likelihood.log_likelihoods`.
         """
         if len(audio) < 2:
             raise ValueError("condition_gain compares with unrelated audio: give two recordings or more.")
         other = unrelated if unrelated is not None else [(i + 1) % len(audio) for i in range(len(audio))]
-        return np.array([self._gain_pair(audio[i], audio[other[i]], s) for i, s in enumerate(strings)])
+        pairs = [(audio[i], audio[other[i]]) for i in range(len(audio))]
+        told = [log_likelihoods(self, [string], pair)[0] for string, pair in zip(strings, pairs, strict=True)]
+        return np.array([own - unrelated for own, unrelated in told])
 
     @torch.inference_mode()
-    def _gain_pair(self, own: np.ndarray, unrelated: np.ndarray, string: TokenString) -> float:
-        decoder = self.model.decoder
-        ids = torch.tensor([[decoder.bos_id, *string.ids]], device=self.device)
-        target = torch.tensor([*string.ids, decoder.eos_id], device=self.device)
-        mean_log_p = []
-        for wave in (own, unrelated):
-            _, encoded = self._encode([wave])
-            logits, _ = decoder(ids, self.model.condition(encoded))
-            mean_log_p.append(float(logits[0].log_softmax(-1).gather(1, target[:, None]).mean()))
-        return mean_log_p[0] - mean_log_p[1]
+    def condition(self, audio: Audio) -> Condition:
+        """What the decoder reads of one recording, (1, T, D).
+
+        Raises: AudioError for audio that can not be used, ValueError for a recording longer than one window.
+        """
+        wave = _samples(audio)
+        if len(plan_windows(len(wave))) > 1:
+            raise ValueError(
+                f"the recording lasts {len(wave) / SAMPLE_RATE_HZ:.2f} s, and the decoder reads {LONGEST_S} s at once. "
+                "Use a part of it that is no longer."
+            )
+        return self.model.condition(self._encode([wave])[1])
 
     def _padded(
         self, waves: list[np.ndarray], warp: torch.Tensor | None

@@ -65,6 +65,15 @@ def test_tokenize_text(run, folder):
     assert status == 0 and err == "" and "a.wav" in out and "tokens" in out and "pairalign " not in out
 
 
+def test_tokenize_formats(run, folder):
+    status, out, err = run("tokenize", folder / "a.wav", "--format", "csv", "--method", "vq")
+    assert status == 0 and err == "" and out.startswith("method,index,id,") and out.splitlines()[1].startswith("vq,0,")
+    status, out, err = run("tokenize", folder / "a.wav", "--format", "textgrid")
+    assert status == 0 and err == "" and out.startswith('File type = "ooTextFile"\n') and 'name = "pairalign"' in out
+    status, out, err = run("tokenize", folder / "text.wav", "--format", "csv")
+    assert status == 2 and out == "" and one_line(err)
+
+
 def test_one_bad_file_does_not_stop_the_others(run, folder):
     status, out, err = run("tokenize", folder / "text.wav", folder / "a.wav", folder / "none.wav", "--json")
     bad, good, missing = json.loads(out)["files"]
@@ -97,6 +106,7 @@ def test_align_text(run, folder):
         ("tokenize", "a.wav", "--method", ","),
         ("tokenize", "a.wav", "--device", "tpu"),
         ("tokenize", "a.wav", "--colour", "red"),
+        ("tokenize", "a.wav", "--format", "csv"),  # with --json
         ("align", "a.wav"),
         ("align", "a.wav", "none.wav"),
         ("align", "a.wav", "text.wav"),

@@ -135,3 +135,79 @@ def test_frames_that_name_a_token_loudly_are_heard(setup):
 def test_evidence_must_be_a_weight():
     with pytest.raises(ValueError, match="evidence"):
         DecodingOptions(evidence=-1.0)
+
+
+def drawn(setup, temperature: float, seed: int) -> list[list[int]]:
+    model, features, condition = setup
+    options = DecodingOptions(temperature=temperature, seed=seed)
+    return strings(decode(model.decoder, condition, *length_limits(features, options), options))
+
+
+def test_a_seed_draws_the_same_strings_again_and_another_draws_others(setup):
+    assert drawn(setup, 1.0, 3) == drawn(setup, 1.0, 3)
+    assert drawn(setup, 1.0, 3) != drawn(setup, 1.0, 4)
+
+
+def test_hardly_any_temperature_draws_the_most_likely(setup):
+    assert drawn(setup, 1e-6, 5) == drawn(setup, 0.0, 0)
+
+
+def test_drawn_strings_keep_the_limits_and_are_the_same_alone(setup):
+    model, features, condition = setup
+    options = DecodingOptions(temperature=1.5, seed=1)
+    fewest, most = length_limits(features, options)
+    together = decode(model.decoder, condition, fewest, most, options)
+    assert torch.isfinite(together.log_probs).all() and (together.log_probs <= 1e-5).all()
+    for k, ids in enumerate(strings(together)):
+        assert fewest[k] <= len(ids) <= most[k]
+        assert all(a != b for a, b in zip(ids, ids[1:], strict=False))
+        row = torch.tensor([k])
+        assert strings(decode(model.decoder, condition.rows(row), fewest[row], most[row], options)) == [ids]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_first_tokens_are_drawn_from_the_tempered_scores(setup, temperature: float):
+    model, _, condition = setup
+    decoder, row, draws = model.decoder, torch.tensor([4]), 200
+    with torch.no_grad():
+        logits, _ = decoder(torch.tensor([[decoder.bos_id]]), condition.rows(row))
+    log_probs = logits[0, 0, : decoder.eos_id].log_softmax(0)  # no EOS before the first token
+    tempered = (log_probs / temperature).softmax(0)
+    expected = (tempered * log_probs).sum()
+    spread = (tempered * (log_probs - expected).square()).sum().sqrt()
+    one = torch.ones(1, dtype=torch.long)
+    found = torch.zeros(draws)
+    for seed in range(draws):
+        options = DecodingOptions(temperature=temperature, seed=seed, evidence=0.0)
+        found[seed] = log_probs[decode(decoder, condition.rows(row), one, one, options).tokens[0, 0]]
+    assert abs(found.mean() - expected) < 2.5 * spread / draws**0.5
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_exactly_as_many_tokens_as_wanted(setup, beam: int):
+    model, features, condition = setup
+    for wanted in (1, 7, 40):
+        options = DecodingOptions(beam=beam, wanted_tokens=wanted)
+        limits = length_limits(features, options)
+        decoded = decode(model.decoder, condition, *limits, options)
+        frames = condition.lengths.tolist()
+        assert [len(ids) for ids in strings(decoded)] == [min(wanted, n) for n in frames]
+        assert 15 in frames  # the shortest has fewer than 40
+        assert torch.isfinite(decoded.log_probs).all()
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"temperature": -0.1}, "temperature is -0.1"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"temperature": 0.5, "beam": 4}, "Use beam 1 to draw a string, or temperature 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 0.5}, "seed is 0.5"),
+        ({"wanted_tokens": 0}, "wanted_tokens is 0"),
+        ({"wanted_tokens": 2.5}, "wanted_tokens is 2.5"),
+    ],
+)
+def test_mistakes_of_drawing_and_counting_are_named(bad: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        DecodingOptions(**bad)

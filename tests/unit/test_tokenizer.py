@@ -7,6 +7,7 @@ import pytest
 
 import pairalign
 from pairalign.audio import write_audio
+from pairalign.decoding import DecodingOptions
 from pairalign.tokenizer import METHODS
 from tests.conftest import babble
 
@@ -100,3 +101,18 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tiny_checkpoint: Path, tmp_pa
     (tmp_path / "odd.json").write_text(json.dumps({**sidecar, **change}))
     with pytest.raises(pairalign.CheckpointError, match=message):
         pairalign.load(tmp_path / "odd.safetensors", device="cpu")
+
+
+def test_a_drawn_string_does_not_depend_on_its_batch(tiny_tokenizer):
+    waves = [babble(d, seed=k) for k, d in enumerate([0.4, 3.0, 1.1, 7.2, 2.2])] * 13
+    options = DecodingOptions(temperature=1.0, seed=7)
+    one = tiny_tokenizer.tokenize_batch(waves[:5], batch_size=1, options=options)
+    many = tiny_tokenizer.tokenize_batch(waves, batch_size=64, options=options)
+    assert all(same(a, b) for a, b in zip(one, many, strict=False))
+    assert [s.ids for s in one] != [s.ids for s in tiny_tokenizer.tokenize_batch(waves[:5])]
+
+
+def test_a_window_gets_as_many_tokens_as_wanted(tiny_tokenizer):
+    waves = [babble(1.0), babble(3.0, seed=1)]
+    strings = tiny_tokenizer.tokenize_batch(waves, options=DecodingOptions(beam=4, wanted_tokens=12))
+    assert [len(s) for s in strings] == [12, 12]

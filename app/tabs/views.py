@@ -1,0 +1,190 @@
+"""The Views tab: two views of one recording, or two recordings, and how their strings differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app import figures, parts, view_pair
+from app.alignment import alignment_html, alignment_numbers
+from app.services import Cancelled, Services
+from app.tabs import view_inputs
+from app.tabs.view_inputs import QUICK, Inputs
+from app.view_html import EMPTY_HTML, likelihood_html, side_html
+from app.view_pair import WINDOW_S, Side, ViewPair
+from app.view_settings import PRESETS
+from pairalign.audio import SAMPLE_RATE_HZ
+
+PROGRESS = gr.Progress()
+KEPT_S = 1_800  # the likelihood table may be opened that long after a run
+
+
+@dataclass(frozen=True)
+class _Output:
+    empty: gr.HTML
+    filled: gr.Column
+    numbers: gr.HTML
+    aligned: gr.HTML
+    titles: tuple[gr.HTML, gr.HTML]
+    players: tuple[gr.Audio, gr.Audio]
+    plots: tuple[gr.Plot, gr.Plot]
+    likelihood: gr.Accordion
+    table: gr.HTML
+    document: gr.JSON
+
+
+def build(services: Services, audio: gr.Audio) -> None:
+    """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
+    inputs, bar = view_inputs.lay_out(services, audio)
+    out = _lay_out_output()
+    result = gr.State(None, time_to_live=KEPT_S)
+
+    def run(
+        values: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
+    ) -> tuple[dict[str, Any], ViewPair | None]:
+        def report(done: float) -> None:
+            progress(done, desc="Comparing")
+
+        try:
+            pair = parts.readably(lambda: _compare(services, inputs, values, report, parts.run_id(request)))
+        except Cancelled:
+            return gr.skip(), gr.skip()
+        return pair.to_document(), pair
+
+    asked = {inputs.mode, inputs.method, inputs.audio, inputs.audio_b, inputs.start, inputs.start_b}
+    for panel in inputs.panels:
+        asked |= set(panel.controls.values())
+    model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+    # a slider that moves during a run is heard when that run has ended
+    started = bar.start.click(
+        run, asked, [out.document, result], show_progress_on=bar.status, trigger_mode="always_last", **model
+    )
+    drawing = [out.empty, out.filled, out.numbers, out.aligned, *out.titles, *out.players, *out.plots]
+    drawn = started.success(
+        _draw, result, [*drawing, inputs.start, inputs.start_b], show_progress="hidden", api_visibility="private"
+    )
+    parts.wire_stop(services, bar, [started])
+    view_inputs.wire(inputs)
+    _wire_likelihood(services, out, result, drawn, model)
+    _publish(services, inputs)
+
+
+def _compare(services: Services, inputs: Inputs, values: dict[Any, Any], report: Any, run_id: str) -> ViewPair:
+    """Run the comparison that the page's controls describe; two recordings are compared as they are."""
+    shared = {"method": values[inputs.method], "start_s": values[inputs.start], "progress": report, "run_id": run_id}
+    if values[inputs.mode] == view_inputs.ONE:
+        views = [{name: values[item] for name, item in panel.controls.items()} for panel in inputs.panels]
+        return view_pair.compare(services, values[inputs.audio], *views, **shared)
+    if not values[inputs.audio_b]:
+        raise ValueError("There is no second recording yet: record or upload one, or choose the example pair.")
+    others = {"audio_b": values[inputs.audio_b], "start_b_s": values[inputs.start_b]}
+    return view_pair.compare(services, values[inputs.audio], **shared, **others)
+
+
+def _publish(services: Services, inputs: Inputs) -> None:
+    """The comparison for programs: an event whose inputs are plain values, none of them on the page."""
+
+    def views(
+        audio: str | None,
+        view_a: dict[str, Any] | None,
+        view_b: dict[str, Any] | None,
+        method: str,
+        start_s: float,
+        audio_b: str | None,
+        start_b_s: float,
+        request: gr.Request,
+    ) -> dict[str, Any]:
+        """Make two views of one recording of speech, or take two recordings, and align their token strings.
+
+        Args: audio: a recording. view_a, view_b: objects with any of shift_ms 0-300, speed 0.8-1.25, warp 0.85-1.15,
+        equaliser_db 0-12, t60_s 0-0.4, noise none/white/pink/brown, snr_db 0-40, gain_db -12-6, codec
+        none/telephone/mp3/opus, seed; {} leaves the recording as it is. method: pairalign, vq, viterbi or bpe.
+        start_s: where the 3 s that are compared begin. audio_b, start_b_s: a second recording for view B.
+        Returns: checkpoint, model_sha256, device, method, strings a and b, views, distance, normalized, jaccard, lcs,
+        apart_ms (mean distance of matched tokens in time of the source) and edits, each op, a, b.
+        """
+        how = {"audio_b": audio_b, "start_b_s": start_b_s, "run_id": parts.run_id(request)}
+        return parts.readably(
+            lambda: view_pair.compare(services, audio, view_a, view_b, method, start_s, **how).to_document()
+        )
+
+    with gr.Column(visible=False):
+        view_a, view_b = gr.JSON({}, label="View A"), gr.JSON(PRESETS["Strong"].to_dict(), label="View B")
+        start_s, start_b_s = gr.Number(0.0, label="Start, s"), gr.Number(0.0, label="Start of B, s")
+        answer, button = gr.JSON(label="Alignment"), gr.Button("Compare")
+    asked = [inputs.audio, view_a, view_b, inputs.method, start_s, inputs.audio_b, start_b_s]
+    button.click(views, asked, answer, api_name="views", concurrency_id="model", concurrency_limit=1)
+
+
+def _lay_out_output() -> _Output:
+    with gr.Column(elem_id="pa-views-results", elem_classes="pa-results"):
+        empty = gr.HTML(EMPTY_HTML, apply_default_css=False)
+        with gr.Column(visible=False) as filled:
+            numbers = gr.HTML(apply_default_css=False)
+            aligned = gr.HTML(apply_default_css=False)
+            titles, players, plots = [], [], []
+            for side in "ab":
+                titles.append(gr.HTML(apply_default_css=False))
+                players.append(parts.player(f"pa-views-player-{side}", f"Sound of {side.upper()}"))
+                plots.append(parts.plot(f"pa-views-plot-{side}", f"Waveform, log-mel and tokens of {side.upper()}"))
+            with gr.Accordion("How likely is each string under each recording?", open=False) as likelihood:
+                table = gr.HTML(apply_default_css=False, min_height=60, elem_id="pa-views-likelihood")
+            with gr.Accordion("JSON", open=False):
+                document = gr.JSON(show_label=False, max_height=360)
+    return _Output(
+        empty, filled, numbers, aligned, tuple(titles), tuple(players), tuple(plots), likelihood, table, document
+    )
+
+
+def _wire_likelihood(services: Services, out: _Output, result: gr.State, drawn: Any, model: dict[str, Any]) -> None:
+    """The table costs as much as a run, so it is only made while it can be seen, and after the strings are drawn."""
+    opened = gr.State(False)
+
+    def tell(pair: ViewPair | None, is_open: bool, request: gr.Request) -> Any:
+        if not is_open:
+            return ""
+        if pair is None:
+            return '<p class="pa-note">Press Compare: this result is no longer kept.</p>'
+        if pair.method != "pairalign":
+            return '<p class="pa-note">Only PairAlign writes strings with probabilities: choose PairAlign tokens.</p>'
+        others = view_pair.unrelated(parts.read_examples(), pair)
+        work = lambda: view_pair.cross_likelihood(services, pair, others, parts.run_id(request))  # noqa: E731
+        try:
+            return likelihood_html(parts.readably(work))
+        except Cancelled:
+            return gr.skip()
+
+    told = {"fn": tell, "inputs": [result, opened], "outputs": out.table, **model}
+    drawn.success(**told)
+    out.likelihood.expand(lambda: True, None, opened, **QUICK).then(**told)
+    out.likelihood.collapse(lambda: False, None, opened, **QUICK)
+
+
+def _draw(pair: ViewPair | None) -> tuple[Any, ...]:
+    """Values for the outputs of the drawing step in `build`, in their order."""
+    if pair is None:
+        return (gr.skip(),) * 12
+    a, b = pair.a.string, pair.b.string
+    label_a, label_b = ("View A", "View B") if pair.same_source else ("Recording A", "Recording B")
+    sounds = ("pa-views-player-a", "pa-views-player-b")
+    drawables = [side.drawable(pair.model) for side in (pair.a, pair.b)]
+    return (
+        gr.update(visible=False),
+        gr.update(visible=True),
+        alignment_numbers(a, b, pair.apart_ms),
+        alignment_html(a, b, label_a, label_b, *sounds, "pa-views-plot"),
+        side_html(pair, "A"),
+        side_html(pair, "B"),
+        *((SAMPLE_RATE_HZ, drawable.samples) for drawable in drawables),
+        *(figures.make_figure(drawable) for drawable in drawables),
+        _start_update(pair.a),
+        _start_update(pair.b),
+    )
+
+
+def _start_update(side: Side) -> dict[str, Any]:
+    """A slider for the start, where there is anything to choose from."""
+    latest_s = side.source.duration_s - WINDOW_S
+    return gr.update(visible=latest_s > 0.2, maximum=max(round(latest_s, 1), 0.1))
