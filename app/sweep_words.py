@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from html import escape
 
 from app.methods import LOOKS
 from app.ribbon import step_label
+from app.tables import ReadRow, Row, estimate_cell, measures_table, number, table
 from app.trajectories import AverageResult, SweepResult
-from pairalign.evaluation.metrics import Estimate
 from pairalign.sweep import BOUNDED_BELOW, KINDS, WINDOW_S, Trajectory
 
 # name of the measure in an average (drift.measure_drift), and what it tells
@@ -27,7 +26,6 @@ EMPTY_HTML = (
     " time and writes its string anew at every step. A good string stays much the same while the speech does. Choose"
     " what changes and press Sweep.</p></div>"
 )
-_Row = tuple[str, Sequence[str], str]
 
 
 def source_html(result: SweepResult) -> str:
@@ -49,19 +47,19 @@ def statistics_html(result: SweepResult) -> str:
     """A sentence per method, and the measures as a table with a reading of each."""
     ones = list(result.trajectories.values())
     last = step_label(result, len(result.values) - 1)
-    rows: list[_Row] = [
+    rows: list[ReadRow] = [
         (f"distance at {last}", [f"{one.d_last:.3f}" for one in ones], READINGS["sweep_d_100"]),
         ("largest distance", [f"{one.d_max:.3f}" for one in ones], READINGS["sweep_d_max"]),
         ("excess", [f"{one.excess:.3f}" for one in ones], READINGS["sweep_excess"]),
         ("bounded", ["yes" if one.bounded else "no" for one in ones], READINGS["sweep_bounded"]),
-        ("roughness", [_number(one.roughness, 1) for one in ones], READINGS["sweep_roughness"]),
+        ("roughness", [number(one.roughness, 1) for one in ones], READINGS["sweep_roughness"]),
         ("step", [f"{one.step_mean:.3f}" for one in ones], READINGS["sweep_step_mean"]),
         ("length, std", [f"{one.length_std:.2f}" for one in ones], READINGS["sweep_length_std"]),
     ]
     if result.settings.kind == "shift" and result.values[-1] != 100 and not math.isnan(ones[0].d_100):
         rows.insert(0, ("distance at 100 ms", [f"{one.d_100:.3f}" for one in ones], "As below, at the usual shift."))
     sentences = "".join(f"<li>{_sentence(one, last)}</li>" for one in ones)
-    return f'<ul class="pa-readings">{sentences}</ul>{_measures(rows, list(result.trajectories), "Measures")}'
+    return f'<ul class="pa-readings">{sentences}</ul>{measures_table(rows, list(result.trajectories), "Measures")}'
 
 
 def _sentence(one: Trajectory, last: str) -> str:
@@ -80,14 +78,13 @@ def steps_table_html(result: SweepResult) -> str:
     """The charts as a table: what they show at every step."""
     ones = list(result.trajectories.values())
     names = [f"{LOOKS[one.method].label}: {what}" for one in ones for what in ("to origin", "to before", "tokens")]
-    head = "".join(f"<th scope='col'>{name}</th>" for name in (KINDS[result.settings.kind].unit, "floor", *names))
-    rows = []
+    rows: list[Row] = []
     for step, value in enumerate(result.values):
         cells = [f"{ones[0].content_floor[step]:.3f}"]
         for one in ones:
             cells += [f"{one.distance_to_origin[step]:.3f}", f"{one.step_distance[step]:.3f}", str(one.lengths[step])]
-        rows.append(f"<tr><th scope='row'>{value:g}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return _table(head, "".join(rows), "Every step of the sweep")
+        rows.append((f"{value:g}", cells))
+    return table([KINDS[result.settings.kind].unit, "floor", *names], rows, "Every step of the sweep")
 
 
 def average_html(result: AverageResult) -> str:
@@ -97,8 +94,8 @@ def average_html(result: AverageResult) -> str:
     left_out = f'<p class="pa-note">Left out:</p><ul class="pa-readings">{left_out}</ul>' if left_out else ""
     few = " Few recordings make wide intervals." if len(result.names) < 30 else ""
     shortest, longest = min(result.windows_s), max(result.windows_s)
-    rows: list[_Row] = [
-        (label, [_estimate(curve.measures[name], digits) for curve in result.curves.values()], READINGS[name])
+    rows: list[ReadRow] = [
+        (label, [estimate_cell(curve.measures[name], digits) for curve in result.curves.values()], READINGS[name])
         for name, label, digits in _AVERAGED
     ]
     return (
@@ -106,7 +103,7 @@ def average_html(result: AverageResult) -> str:
         f" {longest:.2f} s, {len(result.settings.values)} values each; {result.seconds:.1f} s on"
         f" {escape(result.model.device)} with <b>{escape(result.model.name)}</b>. In brackets, and as bands: 95 %"
         f" bootstrap intervals over the recordings.{few}</p>{left_out}"
-        f"{_measures(rows, list(result.curves), 'Measures, mean over the recordings')}"
+        f"{measures_table(rows, list(result.curves), 'Measures, mean over the recordings')}"
     )
 
 
@@ -123,43 +120,12 @@ _AVERAGED = (
 
 def average_table_html(result: AverageResult) -> str:
     """The mean curves as a table."""
-    names = [f"{LOOKS[method].label}{what}" for method in result.curves for what in (": mean", ": low", ": high")]
-    head = "".join(f"<th scope='col'>{name}</th>" for name in (KINDS[result.settings.kind].unit, "floor", *names))
+    names = [f"{LOOKS[method].label}: {what}" for method in result.curves for what in ("mean", "low", "high")]
     floor = next(iter(result.curves.values())).floor
-    rows = []
+    rows: list[Row] = []
     for step, value in enumerate(result.settings.values):
         curves = [(curve.mean[step], curve.low[step], curve.high[step]) for curve in result.curves.values()]
-        cells = [floor[step], *(number for curve in curves for number in curve)]
-        rows.append(f"<tr><th scope='row'>{value:g}</th>" + "".join(f"<td>{n:.3f}</td>" for n in cells) + "</tr>")
-    return _table(head, "".join(rows), "Mean distance to the origin at every value")
-
-
-def _measures(rows: Sequence[_Row], methods: Sequence[str], caption: str) -> str:
-    columns = ("Measure", *(LOOKS[method].label for method in methods))
-    head = "".join(f"<th scope='col'>{name}</th>" for name in columns)
-    body = "".join(
-        f"<tr><th scope='row'>{name}</th>"
-        + "".join(f"<td>{cell}</td>" for cell in cells)
-        # its own line: a column of sentences would push the numbers off a phone
-        + f"</tr><tr class='pa-reading'><td colspan='{len(columns)}'>{reading}</td></tr>"
-        for name, cells, reading in rows
-    )
-    return _table(head, body, caption)
-
-
-def _table(head: str, body: str, caption: str) -> str:
-    return (
-        f'<div class="pa-table" tabindex="0" role="region" aria-label="{caption}"><table><caption>{caption}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _estimate(estimate: Estimate, digits: int) -> str:
-    if math.isnan(estimate.value):
-        return "–"
-    low, high = _number(estimate.low, digits), _number(estimate.high, digits)
-    return f"{estimate.value:.{digits}f} <small>[{low}, {high}]</small>"
-
-
-def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+        numbers = [floor[step], *(number for curve in curves for number in curve)]
+        rows.append((f"{value:g}", [f"{number:.3f}" for number in numbers]))
+    caption = "Mean distance to the origin at every value"
+    return table([KINDS[result.settings.kind].unit, "floor", *names], rows, caption)

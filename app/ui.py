@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import parts, tokens
 from app.services import Services
-from app.tabs import sweep, tokenize, views
+from app.tabs import compare, sweep, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -32,6 +32,8 @@ def build(services: Services) -> gr.Blocks:
                 views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
                 sweep.build(services, audio)
+            with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
+                compare.build(services, audio)
     page.queue(max_size=32)
     return page
 

@@ -9,7 +9,6 @@ import gradio as gr
 
 from app import methods, parts, recordings, ribbon, sweep_figures, sweep_words
 from app.alignment import alignment_html
-from app.recordings import Source
 from app.services import Cancelled, Services
 from app.trajectories import DEFAULT_METHODS, STEPS, AverageResult, SweepResult, SweepSettings, sweep_average, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
@@ -22,15 +21,7 @@ KIND_LABELS = {"Shift in time": "shift", "Noise": "snr", "Speed": "speed", "Voca
 FIRST_SOUND, STEP_SOUND = "pa-sweep-first", "pa-sweep-sound"
 MARK_JS = "() => window.PairAlign.markStep?.()"  # sweep.js
 GONE = "This sweep is no longer kept on the server. Press Sweep again."
-# the file is made in the page, from the document that is already there: nothing is written on the server
-DOWNLOAD_JS = """(doc) => {
-  if (!doc) return;
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(doc, null, 1)], {type: 'application/json'}));
-  link.download = doc.file.replace(/\\.[^.]*$/, '') + '.sweep.json';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}"""
+DOWNLOAD_JS = "(doc) => { window.PairAlign.saveDocument(doc, '.sweep.json'); }"  # save.js
 
 
 @dataclass(frozen=True)
@@ -137,7 +128,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
         sources = recordings.from_files([audio] if audio else None) + recordings.from_files(files)
-        sources += example_sources() if examples else []
+        sources = (parts.example_sources() if examples else []) + sources
         chosen = SweepSettings(kind, stop, step, 0.0, methods)
         report, run_id = _reporter(progress), parts.run_id(request)
         try:
@@ -159,11 +150,6 @@ def build(services: Services, audio: gr.Audio) -> None:
     audio.change(lambda path: _start_slider(services, path), audio, settings.start, **private)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
-
-
-def example_sources() -> list[Source]:
-    """The shipped examples as a small set of recordings."""
-    return [Source(entry["file"], entry["name"], entry["text"]) for entry in parts.read_examples()]
 
 
 def _wire_listening(out: _Output, result: gr.State) -> None:
