@@ -13,7 +13,7 @@ from pairalign.evaluation.metrics import Estimate
 CHANGE_LABELS = {
     "change_shift": ("Start 50 ms later", "the window starts 50 ms later"),
     "change_speed": ("Speed 1.06 ×", "someone speaks 6 % faster"),
-    "change_warp": ("Vocal tract 1.08 ×", "the voice gets a shorter vocal tract"),
+    "change_warp": ("Vocal tract 1.08 ×", "the voice gets a longer vocal tract"),
     "change_noise": ("Noise, 15 dB", "pink noise lies 15 dB below the speech"),
     "change_room": ("Room, 0.3 s", "the room changes (0.3 s of reverberation)"),
     "change_telephone": ("Telephone", "the speech comes over a telephone line"),
@@ -63,16 +63,15 @@ def source_html(board: Scoreboard) -> str:
 
 
 def sentences_html(board: Scoreboard) -> str:
-    """The numbers that matter, said in words, PairAlign against the others."""
-    said = [f"{_rates(board)}."]
-    for name, (_, what) in CHANGE_LABELS.items():
-        said.append(f"When {what}, of 100 tokens about {_hundredths(board, name)} change.")
+    """The numbers that matter, said in words, the first method against the others."""
+    rates = {LOOKS[method].label: scores["tokens_per_s"].value for method, scores in board.scores.items()}
+    (label, rate), *others = rates.items()
+    said = [", ".join([f"{label} needs {rate:.1f} tokens a second", *(f"{name} {one:.1f}" for name, one in others)])]
+    said += [f"When {what}, {_hundredths(board, name)} change" for name, (_, what) in CHANGE_LABELS.items()]
+    said.append(f"In two strongly changed versions of one recording, {_hundredths(board, 'ned_pair')} differ")
     if board.unrelated:
-        said.append(
-            f"Two strongly changed versions of one recording differ in about {_hundredths(board, 'ned_pair')} of 100"
-            f" tokens, recordings that say different things in about {_hundredths(board, 'ned_random')}."
-        )
-    return '<ul class="pa-readings">' + "".join(f"<li>{sentence}</li>" for sentence in said) + "</ul>"
+        said.append(f"In recordings that say different things, {_hundredths(board, 'ned_random')} differ")
+    return '<ul class="pa-readings">' + "".join(f"<li>{sentence}.</li>" for sentence in said) + "</ul>"
 
 
 def bars_html(board: Scoreboard) -> str:
@@ -129,16 +128,8 @@ def _digits(name: str) -> int:
     return 0 if name in (*COUNTS, "bits_per_s") else 1 if name == "tokens_per_s" else 2
 
 
-def _rates(board: Scoreboard) -> str:
-    """'PairAlign needs 10.8 tokens a second, VQ 24.3, VQ smoothed 11.5'."""
-    first, *others = ((LOOKS[m].label, scores["tokens_per_s"].value) for m, scores in board.scores.items())
-    return ", ".join(
-        [f"{first[0]} needs {first[1]:.1f} tokens a second", *(f"{label} {rate:.1f}" for label, rate in others)]
-    )
-
-
 def _hundredths(board: Scoreboard, name: str) -> str:
-    """'17 (VQ 25, VQ smoothed 23)'."""
-    first, *others = ((LOOKS[m].label, 100 * board.scores[m][name].value) for m in board.scores)
+    """'about 17 of 100 PairAlign tokens (VQ 25, VQ smoothed 23)'."""
+    first, *others = ((LOOKS[method].label, 100 * scores[name].value) for method, scores in board.scores.items())
     rest = ", ".join(f"{label} {value:.0f}" for label, value in others)
-    return f"{first[1]:.0f} of {first[0]} ({rest})" if rest else f"{first[1]:.0f}"
+    return f"about {first[1]:.0f} of 100 {first[0]} tokens" + (f" ({rest})" if rest else "")

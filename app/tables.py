@@ -38,8 +38,10 @@ def estimate_cell(estimate: Estimate, digits: int) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """A dash where nothing was measured."""
-    return "–" if math.isnan(value) else f"{value:,.{digits}f}".replace("-", "−")
+    """A dash where nothing was measured; a ratio over nothing has no end."""
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞"
+    return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def _row(name: str, cells: Sequence[str]) -> str:

@@ -147,6 +147,8 @@ def build(services: Services, audio: gr.Audio) -> None:
     averaged = many.start.click(average, many_inputs, out.averaged, api_visibility="private", **model)
     parts.wire_stop(services, bar, [swept, averaged])
     settings.kind.input(_usual_numbers, settings.kind, [settings.stop, settings.step], **private)
+    # another recording is heard from its beginning
+    audio.change(None, None, settings.start, js="() => 0", api_visibility="private")
     audio.change(lambda path: _start_slider(services, path), audio, settings.start, **private)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
@@ -243,7 +245,7 @@ def _start_slider(services: Services, path: str | None) -> dict[str, Any]:
         room_s = len(services.read(path)) / SAMPLE_RATE_HZ - WINDOW_S
     except ValueError:  # the run will say what is wrong
         room_s = 0.0
-    return gr.update(visible=room_s >= 0.2, maximum=max(0.1, int(room_s * 10) / 10), value=0)
+    return gr.update(visible=room_s >= 0.2, maximum=max(0.1, int(room_s * 10) / 10))
 
 
 def _draw(found: SweepResult | None, method: str | None) -> tuple[Any, ...]:
