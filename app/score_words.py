@@ -90,11 +90,13 @@ def bars_html(board: Scoreboard) -> str:
 
 def table_html(board: Scoreboard) -> str:
     """Every measure of every method with its interval and how to read it."""
-    scores = list(board.scores.values())
-    rows = [
-        (LABELS[name], [estimate_cell(one[name], _digits(name)) for one in scores], READINGS[name]) for name in LABELS
-    ]
+    rows = [(LABELS[name], [_cell(board, method, name) for method in board.scores], READINGS[name]) for name in LABELS]
     return measures_table(rows, list(board.scores), "Measures, mean over the recordings")
+
+
+def _cell(board: Scoreboard, method: str, name: str) -> str:
+    cell = estimate_cell(board.scores[method][name], _digits(name))
+    return f"{cell} <small>of {board.vocab_sizes[method]:,}</small>" if name == "vocab_used" else cell
 
 
 def _panel(board: Scoreboard, name: str, highest: float) -> str:
