@@ -14,7 +14,7 @@ from pairalign.strings import TokenString
 
 LANE_BARS = 600  # up to here a token is one rectangle with its glyph; above, a lane is one image row
 LANE_COLUMNS = 1_500
-METHOD_LABELS = {"pairalign": "PairAlign", "vq": "VQ", "viterbi": "VQ smoothed"}
+METHOD_LABELS = {"pairalign": "PairAlign", "vq": "VQ", "viterbi": "Viterbi-VQ", "bpe": "BPE"}
 WAVE_COLOUR = "#6b7ff0"
 TEXT_COLOUR = "#7c8496"  # readable on white and on black; the page's stylesheet replaces it by the theme's own
 GRID_COLOUR = "rgba(128,136,152,0.22)"

@@ -43,6 +43,10 @@ class ModelInfo:
     vocab_size: int
     sidecar: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_document(self) -> dict[str, str]:
+        """How JSON documents begin: what made them."""
+        return {"checkpoint": self.name, "model_sha256": self.sha256, "device": self.device}
+
 
 @dataclass(frozen=True)
 class Envelope:
@@ -68,6 +72,7 @@ class TokenizeResult:
     file_name: str
     duration_s: float
     samples: np.ndarray  # int16 at 16 kHz: exactly what was tokenized, for playback
+    opening: np.ndarray  # the first seconds as the model reads them in one go, float32; all of a short recording
     envelope: Envelope
     mel: MelImage
     strings: Mapping[str, TokenString]
@@ -75,9 +80,22 @@ class TokenizeResult:
     model: ModelInfo
 
     @property
+    def is_short(self) -> bool:
+        """Whether the model reads all of the recording in one go."""
+        return self.opening.size >= round(self.duration_s * SAMPLE_RATE_HZ)
+
+    @property
+    def compared(self) -> tuple[str, str | None]:
+        """The method the big figures tell about and the one they compare it with: PairAlign and VQ when chosen."""
+        ours = "pairalign" if "pairalign" in self.strings else next(iter(self.strings))
+        others = [method for method in self.strings if method != ours]
+        return ours, "vq" if "vq" in others else next(iter(others), None)
+
+    @property
     def saving(self) -> float | None:
-        """Share of tokens saved against VQ; negative when PairAlign needs more, None without VQ tokens."""
-        return saving(len(self.strings["pairalign"]), len(self.strings["vq"]))
+        """Share of tokens saved against the compared method; negative when more are needed, None without any there."""
+        ours, other = self.compared
+        return saving(len(self.strings[ours]), len(self.strings[other])) if other else None
 
     def to_document(self) -> dict[str, Any]:
         """What ``python -m pairalign tokenize --json`` prints, for one file, with its name under "file".
@@ -85,17 +103,13 @@ class TokenizeResult:
         Not under "path": Gradio's client takes every object with that key for a file and tries to download it.
         """
         strings = {method: string.to_dict() for method, string in self.strings.items()}
-        return {
-            "checkpoint": self.model.name,
-            "model_sha256": self.model.sha256,
-            "device": self.model.device,
-            "files": [{"file": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}],
-        }
+        file = {"file": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}
+        return self.model.to_document() | {"files": [file]}
 
 
-def saving(n_pairalign: int, n_vq: int) -> float | None:
-    """1 − n_pairalign / n_vq, or None when there is nothing to compare with."""
-    return 1.0 - n_pairalign / n_vq if n_vq else None
+def saving(n_ours: int, n_other: int) -> float | None:
+    """1 − n_ours / n_other, or None when there is nothing to compare with."""
+    return 1.0 - n_ours / n_other if n_other else None
 
 
 def wave_envelope(wave: np.ndarray, bins: int = ENVELOPE_BINS, rate_hz: int = SAMPLE_RATE_HZ) -> Envelope:
@@ -136,6 +150,13 @@ def mel_image(wave: np.ndarray, columns: int = MEL_COLUMNS, warp: float = 1.0) -
     return MelImage(np.round(scaled * 255).astype(np.uint8), MEL_HOP_S * math.ceil(frames.shape[1] / columns))
 
 
+def opening(wave: np.ndarray) -> np.ndarray:
+    """All of a recording that the model reads in one go, else its first window: (T,) float32."""
+    from pairalign.windows import LONGEST_S, WINDOW_S
+
+    return wave if wave.size <= LONGEST_S * SAMPLE_RATE_HZ else wave[: round(WINDOW_S * SAMPLE_RATE_HZ)].copy()
+
+
 def to_int16(wave: np.ndarray) -> np.ndarray:
     """Float samples in [−1, 1] as 16-bit integers; integers are played as they are, not normalised again."""
     return np.round(np.clip(wave, -1.0, 1.0) * 32_767).astype(np.int16)
@@ -173,6 +194,22 @@ class Services:
             sidecar=dict(tokenizer.sidecar or {}),
         )
 
+    def methods(self) -> tuple[str, ...]:
+        """The kinds of strings this checkpoint can make; some need baselines that were fitted for it."""
+        from pairalign.model.baselines import FITTED_METHODS
+        from pairalign.tokenizer import METHODS
+
+        fitted = self.tokenizer().baselines is not None
+        return tuple(method for method in METHODS if fitted or method not in FITTED_METHODS)
+
+    def _in_order(self, chosen: Sequence[str]) -> list[str]:
+        known = self.methods()
+        unknown = [method for method in chosen if method not in known]
+        if unknown or not chosen:
+            wrong = f"{unknown[0]!r} is none that this checkpoint can make" if unknown else "none is chosen"
+            raise ValueError(f"Kinds of token strings: {wrong}. Choose one or more of {', '.join(known)}.")
+        return [method for method in known if method in chosen]
+
     def tokenize(
         self,
         path: str | Path | None,
@@ -180,8 +217,12 @@ class Services:
         progress: Progress | None = None,
         run_id: str = "",
     ) -> TokenizeResult:
-        """Tokenize one file with each of ``methods``. User's mistakes are ValueError; :meth:`stop` raises Cancelled."""
+        """Tokenize one file with each of ``methods``, told in the order of :meth:`methods`.
+
+        User's mistakes are ValueError; :meth:`stop` raises Cancelled.
+        """
         with self.running(run_id, progress) as report:
+            methods = self._in_order(methods)
             wave = self.read(path)
             report(0.05)
             started = time.perf_counter()
@@ -197,12 +238,20 @@ class Services:
                 file_name=Path(str(path)).name,
                 duration_s=wave.size / SAMPLE_RATE_HZ,
                 samples=to_int16(wave),
+                opening=opening(wave),
                 envelope=wave_envelope(wave),
                 mel=mel_image(wave),
                 strings=strings,
                 seconds=seconds,
                 model=self.model_info(),
             )
+
+    def opening_string(self, result: TokenizeResult) -> TokenString:
+        """PairAlign's string of the seconds that the model reads in one go: the result's own where it is that."""
+        if result.is_short and "pairalign" in result.strings:
+            return result.strings["pairalign"]
+        with self.model() as tokenizer:
+            return tokenizer.tokenize(result.opening)
 
     def read(self, path: str | Path | None) -> np.ndarray:
         """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -12,36 +13,44 @@ from app.figures import METHOD_LABELS
 from app.services import ModelInfo, TokenizeResult
 from pairalign.strings import TokenString
 
-MAX_CHIPS = 1_500  # per string; more would make the page slow, the JSON always has all of them
+MAX_CHIPS = 1_500  # per string; more would make the page slow, the files to save always have all of them
+PAGE_S = 60.0  # longer recordings are shown a minute at a time, the same minute of every string
 
 
-def chips_html(string: TokenString, label: str, sound: str = "pa-player", figure: str = "pa-plot") -> str:
+def chips_html(
+    string: TokenString, label: str, sound: str = "pa-player", figure: str = "pa-plot", within: range | None = None
+) -> str:
     """The chips of one string: `<button>`s one can reach by Tab, walk with the arrow keys and play with Enter.
 
-    sound, figure: ids of the player that holds the string's recording, and of the plot that shows it.
+    sound, figure: ids of the player that holds the string's recording, and of the plots (space between) that show it.
+    within: positions of the tokens to show; all by default.
     """
-    shown = min(len(string), MAX_CHIPS)
-    chips = "".join(_chip(string, index) for index in range(shown))
-    hidden = len(string) - shown
-    more = f'<p class="pa-note">The first {shown:,} of {len(string):,} tokens; the JSON has all.</p>' if hidden else ""
-    if not shown:
+    within = range(len(string)) if within is None else within
+    shown = within[:MAX_CHIPS]
+    chips = "".join(_chip(string, index, index == shown.start) for index in shown)
+    more = ""
+    if not len(string):
         chips = '<p class="pa-note">No token: nothing but silence was heard.</p>'
+    elif not shown:
+        chips = '<p class="pa-note">No token begins in this part.</p>'
+    elif len(shown) < len(string):
+        more = f'<p class="pa-note">Tokens {shown.start + 1:,}–{shown.stop:,} of {len(string):,}.</p>'
     return (
         f'<section class="pa-lane" data-method="{escape(string.method)}" data-sound="{sound}" data-figure="{figure}"'
-        f' data-text="{escape(string.text)}" data-ids="{" ".join(map(str, string.ids))}">'
+        f' data-first="{shown.start}" data-text="{escape(string.text)}" data-ids="{" ".join(map(str, string.ids))}">'
         f"{lane_head(string, label)}"
         f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens"'
         f' style="--chip:{_chip_px(string)}px">{chips}</div>{more}</section>'
     )
 
 
-def _chip(string: TokenString, index: int) -> str:
+def _chip(string: TokenString, index: int, tab_stop: bool) -> str:
     token_id, (start, end) = string.ids[index], string.spans_s[index]
     said = f"token {index + 1}, id {token_id}, {start:.2f}–{end:.2f} s"
     title = said + _probability(string, index)
     return (
         f'<button type="button" class="pa-chip" style="--h:{hue(token_id):.0f}" data-start="{start:.4f}"'
-        f' data-end="{end:.4f}" data-id="{token_id}" tabindex="{0 if index == 0 else -1}"'
+        f' data-end="{end:.4f}" data-id="{token_id}" tabindex="{0 if tab_stop else -1}"'
         f' aria-label="{escape(said)}" title="{escape(title)}"><b>{escape(string.text[index])}</b>'
         f"<i>{token_id}</i><small>{start:.2f}–{end:.2f}</small></button>"
     )
@@ -71,65 +80,125 @@ def lane_head(string: TokenString, label: str) -> str:
     )
 
 
-def strings_html(result: TokenizeResult) -> str:
-    """All strings of a result, one lane of chips below the other."""
-    lanes = "".join(chips_html(string, METHOD_LABELS.get(m, m)) for m, string in result.strings.items())
-    return f'<div class="pa-strings">{lanes}<p class="pa-sr" role="status" data-status></p></div>'
+def page_count(duration_s: float) -> int:
+    """How many parts of PAGE_S a recording is shown in."""
+    return max(1, math.ceil(duration_s / PAGE_S))
+
+
+def page_tokens(string: TokenString, page: int) -> range:
+    """Positions of the tokens that begin in part `page` (from 0)."""
+    starts = [start for start, _ in string.spans_s]
+    last = page + 1 >= page_count(string.duration_s)
+    end = len(string) if last else bisect.bisect_left(starts, (page + 1) * PAGE_S)
+    return range(bisect.bisect_left(starts, page * PAGE_S), end)
+
+
+def page_words(page: int, duration_s: float) -> str:
+    """'0:00–1:00 of 30:00'."""
+    start_s, end_s = page * PAGE_S, min((page + 1) * PAGE_S, duration_s)
+    return f"{_clock(start_s)}–{_clock(end_s)} of {_clock(duration_s)}"
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def strings_html(result: TokenizeResult, page: int = 0, figure: str = "pa-plot") -> str:
+    """All strings of a result, one lane of chips below the other, and a line that tells about the token in hand."""
+    lanes = "".join(
+        chips_html(string, METHOD_LABELS.get(method, method), figure=figure, within=page_tokens(string, page))
+        for method, string in result.strings.items()
+    )
+    return (
+        f'<div class="pa-strings" data-lanes="{len(result.strings)}"><p class="pa-readout" aria-live="polite"'
+        f' data-readout>{READOUT_HINT}</p>{KEYS_HTML}{lanes}<p class="pa-sr" role="status" data-status></p></div>'
+    )
+
+
+READOUT_HINT = "Point at a token, or move to it with the keyboard, to see its time and its place in the other strings."
+KEYS_HTML = (
+    '<p class="pa-hint pa-keys"><kbd>←</kbd> <kbd>→</kbd> <kbd>Home</kbd> <kbd>End</kbd> move along a string ·'
+    " <kbd>↑</kbd> <kbd>↓</kbd> go to the string above or below · <kbd>Enter</kbd> plays the token ·"
+    " <kbd>Space</kbd> plays or pauses the string · <kbd>Esc</kbd> stops</p>"
+)
 
 
 def figures_html(result: TokenizeResult) -> str:
-    """The numbers that matter, large: tokens, tokens/s, bits/s, saving against VQ."""
-    ours, vq = result.strings["pairalign"], result.strings["vq"]
-    cards = (
-        _card("Tokens", f"{len(ours):,}", f"VQ {len(vq):,}"),
-        _card("Tokens per second", f"{ours.tokens_per_s:.1f}", f"VQ {vq.tokens_per_s:.1f}"),
-        _card("Bits per second", f"{ours.bits_per_s:.0f}", f"VQ {vq.bits_per_s:.0f}"),
-        _saving_card(result.saving, len(vq) - len(ours)),
-    )
+    """The numbers that matter, large: tokens, tokens/s, bits/s, and the saving against VQ where that is there."""
+    ours, other = result.compared
+    label, mine = METHOD_LABELS.get(ours, ours), result.strings[ours]
+    cards = [
+        [f"{label} tokens", f"{len(mine):,}", ""],
+        ["Tokens per second", f"{mine.tokens_per_s:.1f}", ""],
+        ["Bits per second", f"{mine.bits_per_s:.0f}", ""],
+    ]
+    saved = _card("Saving", "–", "choose a second string to compare with")
+    if other is not None:
+        against, theirs = METHOD_LABELS.get(other, other), result.strings[other]
+        values = (f"{len(theirs):,}", f"{theirs.tokens_per_s:.1f}", f"{theirs.bits_per_s:.0f}")
+        for card, value in zip(cards, values, strict=True):
+            card[2] = f"{against} {value}"
+        saved = _saving_card(result.saving, len(theirs) - len(mine), against)
     speed = f" ({result.duration_s / result.seconds:.0f}× real time)" if result.seconds > 0 else ""
     source = (
         f"<b>{escape(result.file_name)}</b> · {result.duration_s:.2f} s of audio, tokenized in"
         f" {result.seconds:.2f} s{speed} on {escape(result.model.device)} with"
         f" <b>{escape(result.model.name)}</b> <code>{escape(result.model.sha256[:8])}</code>"
     )
-    return f'<dl class="pa-figures">{"".join(cards)}</dl><p class="pa-source">{source}</p>'
+    numbers = "".join(_card(*card) for card in cards) + saved
+    return f'<dl class="pa-figures">{numbers}</dl><p class="pa-source">{source}</p>'
 
 
 def _card(name: str, value: str, note: str, extra: str = "") -> str:
     return f'<div class="pa-card{extra}"><dt>{name}</dt><dd>{value}</dd><dd class="pa-note">{note}</dd></div>'
 
 
-def _saving_card(saving: float | None, fewer: int) -> str:
+def _saving_card(saving: float | None, fewer: int, against: str) -> str:
+    name = f"Saving against {against}"
     if saving is None:
-        return _card("Saving against VQ", "–", "no VQ tokens to compare with")
+        return _card(name, "–", f"no {against} tokens to compare with")
     value = f"{100 * saving:.0f} %".replace("-", "−")
     note = f"{fewer:,} tokens fewer" if fewer >= 0 else f"{-fewer:,} tokens more"
-    return _card("Saving against VQ", value, note, " pa-accent" if fewer > 0 else "")
+    return _card(name, value, note, " pa-accent" if fewer > 0 else "")
 
 
-def table_html(result: TokenizeResult) -> str:
-    """The figure as text: every token with its times, for screen readers and for reading exact numbers."""
+def table_html(result: TokenizeResult, page: int = 0) -> str:
+    """The figure as text: the tokens of a part with their times, for screen readers and for reading exact numbers."""
     rows = []
     for method, string in result.strings.items():
         label = escape(METHOD_LABELS.get(method, method))
-        for index in range(min(len(string), MAX_CHIPS)):
+        for index in page_tokens(string, page)[:MAX_CHIPS]:
             start, end = string.spans_s[index]
             chance = f"{math.exp(string.log_probs[index]):.2f}" if index < len(string.log_probs) else "–"
             cells = (index + 1, string.ids[index], escape(string.text[index]), f"{start:.2f}", f"{end:.2f}", chance)
             rows.append(f"<tr><th scope='row'>{label}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    part = f", {page_words(page, result.duration_s)}" if page_count(result.duration_s) > 1 else ""
     head = "".join(
         f"<th scope='col'>{name}</th>" for name in ("String", "#", "Id", "Glyph", "Start s", "End s", "Probability")
     )
     return (
         '<div class="pa-table" tabindex="0" role="region" aria-label="Tokens as a table"><table>'
-        f"<caption>Token strings of {escape(result.file_name)}</caption>"
+        f"<caption>Token strings of {escape(result.file_name)}{part}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def plain_table_html(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+    """A table of texts; the first cell of each row names it."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        f"<tr><th scope='row'>{escape(first)}</th>" + "".join(f"<td>{escape(cell)}</td>" for cell in rest) + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="pa-table" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 EMPTY_HTML = (
     '<div class="pa-empty"><p class="pa-empty-title">Nothing tokenized yet</p><p>Record something, upload a file or'
-    " choose an example. Both token strings, their times and the sound behind every token appear here.</p></div>"
+    " choose an example. The token strings, their times and the sound behind every token appear here.</p></div>"
 )
 
 
@@ -156,7 +225,7 @@ def model_card_html(info: ModelInfo) -> str:
     for key, title in (("data", "Trained on"), ("recipe", "Recipe"), ("metrics", "Metrics at release")):
         value = info.sidecar.get(key)
         if value:
-            parts.append(f"<h4>{title}</h4>{_value_html(value)}")
+            parts.append(f"<h2>{title}</h2>{_value_html(value)}")
     if len(parts) == 1:
         parts.append("<p>This checkpoint comes without a model card.</p>")
     return f'<details class="pa-modelcard"><summary>Model card</summary><div>{"".join(parts)}</div></details>'

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import parts, tokens
 from app.services import Services
-from app.tabs import compare, sweep, tokenize, views
+from app.tabs import compare, learn, sweep, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -25,7 +25,7 @@ def build(services: Services) -> gr.Blocks:
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
         gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
         audio = parts.recording(services)
-        with gr.Tabs(elem_id="pa-tabs"):
+        with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
@@ -34,6 +34,8 @@ def build(services: Services) -> gr.Blocks:
                 sweep.build(services, audio)
             with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
                 compare.build(services, audio)
+            with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
+                learn.build(services, audio, tabs, {})
     page.queue(max_size=32)
     return page
 
@@ -50,6 +52,9 @@ def theme() -> gr.themes.Base:
     return base.set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        # Gradio's own grey for small text is too light for WCAG AA
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
         block_background_fill="white",
         block_background_fill_dark="*neutral_900",
         block_border_width="1px",
@@ -57,7 +62,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="white",
     )
 

@@ -45,8 +45,8 @@ def likelihood_html(found: CrossLikelihood) -> str:
     return (
         f"{_contrast_html(found)}"
         '<div class="pa-table pa-likelihood" tabindex="0" role="region" aria-label="Likelihood of strings"><table>'
-        "<caption>Mean log-probability per token, in nat. Nearer to 0, and darker, is likelier. The likeliest of each"
-        f" row is underlined.</caption><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<caption>Mean log-probability per token, nat</caption><thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -59,13 +59,14 @@ def _cells(values: np.ndarray, shades: np.ndarray) -> str:
 
 
 def _contrast_html(found: CrossLikelihood) -> str:
-    warp = " The vocal-tract change of a view is left out here." if found.warped else ""
+    reading = " The vocal-tract change of a view is left out here." if found.warped else ""
+    reading += " Nearer to 0, and darker, is likelier; the likeliest of each row is underlined."
     if found.contrast is None:
-        return f'<p class="pa-note">There is no unrelated recording to compare with.{warp}</p>'
+        return f'<p class="pa-note">There is no unrelated recording to compare with.{reading}</p>'
     sign = "likelier" if found.contrast >= 0 else "less likely"
     return (
         '<p class="pa-note">How well does each string fit each recording? Training rewards strings that are likely'
         " under their own sound and under other views of it, and unlikely under unrelated speech. Here the strings"
         f" of A and B are <b>{abs(found.contrast):.2f} nat per token {sign}</b> under A and B than"
-        f" under unrelated recordings.{warp}</p>"
+        f" under unrelated recordings.{reading}</p>"
     )

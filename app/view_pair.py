@@ -25,6 +25,7 @@ from pairalign.views import View, make_view
 WINDOW_S = 3.0  # a view is never longer: one window of the model, and what `log_likelihoods` takes
 SHORTEST_S = 0.2  # of the recording, so that a fast view of it is still long enough for the tokenizer
 UNRELATED = 3
+METHODS = ("pairalign", "vq", "viterbi", "bpe")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Side:
             file_name=self.source.file_name,
             duration_s=len(self.wave) / SAMPLE_RATE_HZ,
             samples=to_int16(self.wave),
+            opening=self.wave,
             envelope=wave_envelope(self.wave),
             mel=mel_image(self.wave, warp=self.settings.warp),
             strings={self.string.method: self.string},
@@ -99,10 +101,7 @@ class ViewPair:
         """The public answer: strings, their distances and edits as `python -m pairalign align` gives them."""
         a, b = self.a.string, self.b.string
         found = align(a, b)
-        return {
-            "checkpoint": self.model.name,
-            "model_sha256": self.model.sha256,
-            "device": self.model.device,
+        return self.model.to_document() | {
             "method": self.method,
             "a": a.to_dict(),
             "b": b.to_dict(),
@@ -117,9 +116,8 @@ class ViewPair:
 
 
 def methods(services: Services) -> tuple[str, ...]:
-    """The methods that can be compared with the loaded checkpoint."""
-    fitted = services.tokenizer().baselines is not None
-    return ("pairalign", "vq", "viterbi") + (("bpe",) if fitted else ())
+    """The methods to choose from: those of `METHODS` that the loaded checkpoint can make."""
+    return tuple(method for method in METHODS if method in services.methods())
 
 
 def compare(

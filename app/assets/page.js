@@ -1,4 +1,4 @@
-// Plays token spans, walks chips with the keyboard, copies strings, shows the sounding moment in the figure.
+// Plays token spans and whole strings, copies them, shows the sounding moment in the figure; lanes.js does the rest.
 // Everything is delegated from the document, because Gradio replaces the elements with every result.
 (() => {
   "use strict";
@@ -7,14 +7,17 @@
   const one = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const seconds = (chip) => [Number(chip.dataset.start), Number(chip.dataset.end)];
-  // a lane of chips names the player that holds its sound and the plot that shows it
+  // a lane of chips names the player that holds its sound and the plots that show it
   const player = (lane) => one(`#${lane.dataset.sound} audio`);
-  const plotOf = (lane) => one(`#${lane.dataset.figure} .js-plotly-plot`);
+  const plotsOf = (lane) =>
+    (lane.dataset.figure ?? "").split(" ").map((id) => id && one(`#${id} .js-plotly-plot`)).filter(Boolean);
+  const plotOf = (lane) => plotsOf(lane)[0];
 
   let context = null;
   const buffers = new Map(); // url of a player's sound -> decoded
   const KEPT = 8;
   let playing = null; // {source, lane, from, to, since, chip}
+  let paused = null; // {lane, at}: where the sound of a whole string was interrupted
 
   async function recording(lane) {
     const url = player(lane)?.currentSrc || player(lane)?.src;
@@ -37,8 +40,11 @@
     source.onended = null;
     try { source.stop(); } catch { /* it had ended by itself */ }
     lane.removeAttribute("data-playing");
+    name(lane, "▶ Play all");
     unmark();
   }
+
+  const name = (lane, text) => { const button = one('[data-action="play"]', lane); if (button) button.textContent = text; };
 
   function unmark() {
     all(".pa-chip[data-playing]").forEach((chip) => chip.removeAttribute("data-playing"));
@@ -56,29 +62,44 @@
       return say(`Cannot play: ${error.message}`);
     }
     stop(); // another chip may have been pressed while the recording was loading
+    paused = null;
     from = Math.max(0, Math.min(from, buffer.duration));
     to = Math.max(from, Math.min(to, buffer.duration));
     const source = new AudioBufferSourceNode(context, { buffer });
     const gain = new GainNode(context, { gain: 0 });
-    const now = context.currentTime;
-    gain.gain.setValueAtTime(0, now);
-    gain.gain.linearRampToValueAtTime(1, now + FADE_S);
-    gain.gain.setValueAtTime(1, now + Math.max(to - from - FADE_S, FADE_S));
-    gain.gain.linearRampToValueAtTime(0, now + (to - from) + FADE_S);
+    const begun = context.currentTime;
+    gain.gain.setValueAtTime(0, begun);
+    gain.gain.linearRampToValueAtTime(1, begun + FADE_S);
+    gain.gain.setValueAtTime(1, begun + Math.max(to - from - FADE_S, FADE_S));
+    gain.gain.linearRampToValueAtTime(0, begun + (to - from) + FADE_S);
     source.connect(gain).connect(context.destination);
     source.onended = () => { stop(); then?.(); };
-    playing = { source, lane, from, to, since: now, chip };
+    playing = { source, lane, from, to, since: begun, chip };
     lane.dataset.playing = chip ? "chip" : "all";
+    if (!chip) name(lane, "❚❚ Pause");
     lane.dataset.played = `${from.toFixed(3)}-${to.toFixed(3)}`; // what was played last, for tests and for styles
     if (chip) chip.dataset.playing = "";
-    source.start(now, from, to - from + FADE_S);
+    source.start(begun, from, to - from + FADE_S);
     requestAnimationFrame(tick);
   }
 
+  // Play a whole string, pause it, go on where it was paused.
+  function toggle(lane) {
+    if (playing?.lane === lane && !playing.chip) {
+      const at = now();
+      stop();
+      paused = { lane, at };
+    } else {
+      play(lane, paused?.lane === lane ? paused.at : 0, Number.MAX_VALUE);
+    }
+  }
+
+  const now = () => Math.min(playing.from + context.currentTime - playing.since, playing.to);
+
   function tick() {
     if (!playing) return;
-    const at = Math.min(playing.from + context.currentTime - playing.since, playing.to);
-    overlay(plotOf(playing.lane), "pa-head", at);
+    const at = now();
+    plotsOf(playing.lane).forEach((figure) => overlay(figure, "pa-head", at));
     if (!playing.chip) light(playing.lane, at);
     requestAnimationFrame(tick);
   }
@@ -130,70 +151,25 @@
     const lane = button.closest(".pa-lane");
     if (button.dataset.action === "copy-text") return copy(button, lane.dataset.text);
     if (button.dataset.action === "copy-ids") return copy(button, lane.dataset.ids);
-    if (playing?.lane === lane && !playing.chip) return stop();
-    return play(lane, 0, Number.MAX_VALUE);
+    return toggle(lane);
   }
 
   document.addEventListener("click", (event) => {
     const chip = event.target.closest?.(".pa-chip");
-    if (chip) {
-      rove(chip);
-      return play(chip.closest(".pa-lane"), ...seconds(chip), chip);
-    }
+    if (chip) return play(chip.closest(".pa-lane"), ...seconds(chip), chip);
     const button = event.target.closest?.(".pa-actions button");
     if (button) act(button);
   });
 
-  // One Tab stop per lane; the arrow keys move inside it.
-  function rove(chip) {
-    all('.pa-chip[tabindex="0"]', chip.parentElement).forEach((other) => { other.tabIndex = -1; });
-    chip.tabIndex = 0;
-    chip.focus({ preventScroll: true });
-  }
-
-  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
   document.addEventListener("keydown", (event) => {
-    const chip = event.target.closest?.(".pa-chip");
-    if (chip && event.key in STEPS) {
-      const chips = all(".pa-chip", chip.parentElement);
-      const to = Math.max(0, Math.min(chips.length - 1, chips.indexOf(chip) + STEPS[event.key]));
-      event.preventDefault();
-      rove(chips[to]);
-      chips[to].scrollIntoView({ block: "nearest" });
-    } else if (event.key === "Escape") {
+    if (event.key === "Escape") {
       stop();
+      paused = null;
     } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       all(".pa-start").find((button) => button.offsetParent)?.click(); // the one of the open tab
     }
   });
-
-  // Linked view: a chip under the pointer or focus shades its span in the figure, a token there marks its chip.
-  const shade = (event) => {
-    // a page that scrolls under a resting pointer must not hide the focused chip's span
-    const chip = event.target.closest?.(".pa-chip") ?? document.activeElement?.closest(".pa-chip");
-    all(".pa-band").forEach((band) => band.remove());
-    if (chip) overlay(plotOf(chip.closest(".pa-lane")), "pa-band", ...seconds(chip));
-    const figure = event.target.closest?.(".pa-plot .js-plotly-plot");
-    if (figure?.on && !figure.paWired) wire(figure);
-  };
-  document.addEventListener("pointerover", shade);
-  document.addEventListener("focusin", shade);
-
-  function wire(figure) {
-    figure.paWired = true;
-    const id = figure.closest(".pa-plot").id;
-    const chipOf = ({ points: [point] }) => {
-      const lane = one(`.pa-lane[data-figure="${id}"][data-method="${CSS.escape(String(point.data.meta ?? ""))}"]`);
-      return lane && all(".pa-chip", lane)[point.customdata ? point.customdata[0] - 1 : point.pointNumber];
-    };
-    figure.on("plotly_click", (event) => chipOf(event)?.click());
-    figure.on("plotly_hover", (event) => {
-      all(".pa-chip[data-hover]").forEach((chip) => chip.removeAttribute("data-hover"));
-      chipOf(event)?.setAttribute("data-hover", "");
-    });
-    figure.on("plotly_unhover", () => all(".pa-chip[data-hover]").forEach((chip) => chip.removeAttribute("data-hover")));
-  }
 
   // The ordinary players move the same line. Media events do not bubble, capturing sees them.
   document.addEventListener("play", (event) => {
@@ -204,12 +180,12 @@
     const lanes = all(`.pa-lane[data-sound="${id}"]`);
     const follow = () => {
       if (sound.paused || !sound.isConnected) return unmark();
-      lanes.slice(0, 1).forEach((lane) => overlay(plotOf(lane), "pa-head", sound.currentTime));
+      new Set(lanes.flatMap(plotsOf)).forEach((figure) => overlay(figure, "pa-head", sound.currentTime));
       lanes.forEach((lane) => light(lane, sound.currentTime));
       requestAnimationFrame(follow);
     };
     follow();
   }, true);
 
-  window.PairAlign = { one, all, seconds, play, stop, overlay, plotOf, say }; // for the scripts of single tabs
+  window.PairAlign = { one, all, seconds, play, stop, toggle, recording, overlay, plotOf, plotsOf, say }; // for the scripts of single tabs
 })();

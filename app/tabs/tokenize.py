@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from app import figures, parts, tokens
 from app.services import Cancelled, Services, TokenizeResult
+from app.tabs import decoder_panel, public_api, rewriting_panel, saving
 from pairalign.audio import SAMPLE_RATE_HZ
 
 PROGRESS = gr.Progress()
 HINT = "<kbd>Ctrl</kbd> <kbd>Enter</kbd> starts."
-
-# the file is made in the page, from the document that is already there: nothing is written on the server
-DOWNLOAD_JS = """(doc) => {
-  if (!doc) return;
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(doc, null, 1)], {type: 'application/json'}));
-  link.download = doc.files[0].file.replace(/\\.[^.]*$/, '') + '.pairalign.json';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}"""
+METHODS = ("pairalign", "vq", "viterbi", "bpe")  # those offered, where the checkpoint can make them
+CHOSEN = METHODS[:3]
+METHODS_HINT = "VQ names every 20 ms; Viterbi-VQ avoids changes that do not last; BPE joins frequent neighbours."
+KEPT_S = 3_600  # the accordions, the pager and the files need the result; its sound is in the page
+FIGURE_IDS = f"pa-plot {decoder_panel.PLOT_ID}"
 
 
 @dataclass(frozen=True)
@@ -33,75 +30,121 @@ class _Output:
     player: gr.Audio
     plot: gr.Plot
     strings: gr.HTML
+    pager: gr.Row
+    place: gr.HTML
     table: gr.HTML
     document: gr.JSON
-    download: gr.Button
 
 
 def build(services: Services, audio: gr.Audio) -> None:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
+    methods = _method_choice(services)
     bar = parts.run_bar("tokenize", "Tokenize", HINT)
-    out = _lay_out_output()
-    result = gr.State(None, time_to_live=parts.RESULT_TTL_S)
+    kept = gr.State(None, time_to_live=KEPT_S)
+    page = gr.State(0)
+    with gr.Column(elem_id="pa-results", elem_classes="pa-results"):
+        empty = gr.HTML(tokens.EMPTY_HTML, apply_default_css=False)
+        with gr.Column(visible=False) as filled:
+            out = _lay_out_output(empty, filled, kept, page)
+            follow = [decoder_panel.build(services, kept), rewriting_panel.build(services, kept)]
 
-    def tokenize(
-        audio: str | None, request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[dict[str, Any], TokenizeResult | None]:
-        """Turn one recording of speech into its PairAlign token string and its VQ token string.
-
-        Args: audio: a recording (WAV, FLAC, OGG, Opus or MP3), 0.1 s or longer.
-        Returns: checkpoint, model_sha256, device and, under files[0].strings, for each method the token ids, the text
-        (one character per token), the times of every token in seconds, the token rate and what ended the string.
-        """
-
+    def run(
+        audio: str | None, methods: list[str], request: gr.Request, progress: gr.Progress = PROGRESS
+    ) -> tuple[Any, ...]:
         def report(done: float) -> None:
             progress(done, desc="Tokenizing")
 
         try:
-            found = parts.readably(lambda: services.tokenize(audio, progress=report, run_id=parts.run_id(request)))
+            found = parts.readably(
+                lambda: services.tokenize(audio, methods, progress=report, run_id=parts.run_id(request))
+            )
         except Cancelled:
-            return gr.skip(), None  # the old result stays
-        return found.to_document(), found
+            return (gr.skip(),) * (len(vars(out)) + 2)  # the old result stays
+        return *_draw(found), replace(found, samples=np.empty(0, np.int16)), 0
 
-    # two steps: the first is the public one and answers with the document alone, the second draws it
-    run = {"fn": tokenize, "inputs": audio, "outputs": [out.document, result], "show_progress_on": bar.status}
-    run |= {"concurrency_id": "model", "concurrency_limit": 1}
-    draw = {"fn": _draw, "inputs": result, "show_progress": "hidden", "api_visibility": "private"}
-    draw["outputs"] = [out.empty, out.filled, out.numbers, out.player, out.plot, out.strings, out.table, result]
-    started = bar.start.click(**run, api_name="tokenize")
-    started.success(**draw)
+    started = bar.start.click(
+        run,
+        [audio, methods],
+        [*vars(out).values(), kept, page],
+        show_progress_on=bar.status,
+        concurrency_id="model",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
+    for event in follow:
+        started.success(**event)
     parts.wire_stop(services, bar, [started])
-    out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
+    public_api.build(services, audio)
 
 
-def _lay_out_output() -> _Output:
-    with gr.Column(elem_id="pa-results", elem_classes="pa-results"):
-        empty = gr.HTML(tokens.EMPTY_HTML, apply_default_css=False)
-        with gr.Column(visible=False) as filled:
-            numbers = gr.HTML(apply_default_css=False)
-            # the sound exactly as it was tokenized
-            player = parts.player("pa-player", "What was tokenized")
-            plot = parts.plot("pa-plot", "Waveform, log-mel and tokens")
-            strings = gr.HTML(apply_default_css=False)
-            with gr.Accordion("Tokens as a table", open=False):
-                table = gr.HTML(apply_default_css=False)
-            with gr.Accordion("JSON", open=False):
-                document = gr.JSON(show_label=False, max_height=360)
-            download = gr.Button("Download JSON", size="sm", elem_id="pa-download")
-    return _Output(empty, filled, numbers, player, plot, strings, table, document, download)
+def _method_choice(services: Services) -> gr.CheckboxGroup:
+    offered = [method for method in METHODS if method in services.methods()]
+    return gr.CheckboxGroup(
+        [(figures.METHOD_LABELS[method], method) for method in offered],
+        value=list(CHOSEN),
+        label="Token strings",
+        info=METHODS_HINT,
+        elem_id="pa-methods",
+    )
 
 
-def _draw(found: TokenizeResult | None) -> tuple[Any, ...]:
-    """Values for the outputs of `build`, in their order; the last one empties the state."""
-    if found is None:
-        return (gr.skip(),) * 8
+def _lay_out_output(empty: gr.HTML, filled: gr.Column, kept: gr.State, page: gr.State) -> _Output:
+    numbers = gr.HTML(apply_default_css=False)
+    player = parts.player("pa-player", "What was tokenized")  # the sound exactly as it was tokenized
+    plot = parts.plot("pa-plot", "Waveform, log-mel and tokens")
+    strings = gr.HTML(apply_default_css=False)
+    with gr.Row(visible=False, elem_id="pa-pager") as pager:
+        previous = gr.Button("← Previous", size="sm")
+        place = gr.HTML(apply_default_css=False)
+        following = gr.Button("Next →", size="sm")
+    saving.build(kept)
+    with gr.Accordion("Tokens as a table", open=False):
+        table = gr.HTML(apply_default_css=False)
+    with gr.Accordion("JSON", open=False):
+        document = gr.JSON(show_label=False, max_height=360)
+    for button, step in ((previous, -1), (following, 1)):
+        button.click(
+            _turner(step),
+            [kept, page],
+            [strings, place, table, page],
+            show_progress="hidden",
+            api_visibility="private",
+        )
+    return _Output(empty, filled, numbers, player, plot, strings, pager, place, table, document)
+
+
+def _turner(step: int) -> Any:
+    """What goes `step` pages on, and stays where there is none."""
+
+    def turn(found: TokenizeResult | None, page: int) -> tuple[Any, ...]:
+        if found is None:
+            return (gr.skip(),) * 4
+        to = min(max(page + step, 0), tokens.page_count(found.duration_s) - 1)
+        return (*_page(found, to), to)
+
+    return turn
+
+
+def _page(found: TokenizeResult, page: int) -> tuple[str, str, str]:
+    return (
+        tokens.strings_html(found, page, FIGURE_IDS),
+        f'<p class="pa-place" role="status">{tokens.page_words(page, found.duration_s)}</p>',
+        tokens.table_html(found, page),
+    )
+
+
+def _draw(found: TokenizeResult) -> tuple[Any, ...]:
+    """Values for the fields of `_Output`, in their order."""
+    strings, place, table = _page(found, 0)
     return (
         gr.update(visible=False),
         gr.update(visible=True),
         tokens.figures_html(found),
         (SAMPLE_RATE_HZ, found.samples),
         figures.make_figure(found),
-        tokens.strings_html(found),
-        tokens.table_html(found),
-        None,
+        strings,
+        gr.update(visible=tokens.page_count(found.duration_s) > 1),
+        place,
+        table,
+        found.to_document(),
     )

@@ -15,6 +15,7 @@ from app.view_settings import CHOICES, CONTROLS, MAX_SEED, PRESETS, ViewSettings
 
 HINT = "After the first time, changing a slider compares again."
 OWN = "Your own"
+PAIR = ("harbour_a.ogg", "harbour_b.ogg")
 ONE, TWO = "Two views of one recording", "Two recordings"
 CHANGED_JS = "() => { window.PairAlign.viewChanged(); }"  # in views.js
 CHOICE_LABELS = {"noise": "Noise", "codec": "Codec"}
@@ -58,7 +59,7 @@ def lay_out(services: Services, audio: gr.Audio) -> tuple[Inputs, parts.RunBar]:
         audio_b = gr.Audio(
             sources=["upload", "microphone"], type="filepath", label="Recording B", elem_id="pa-audio-b", buttons=[]
         )
-        _example_pair(audio, audio_b)
+        _examples(audio, audio_b)
         start_b = gr.Slider(0, longest_s, 0, step=0.1, label="Start in recording B, s", visible=False)
     start = gr.Slider(
         0, longest_s, 0, step=0.1, label="Start in the recording, s", visible=False, elem_id="pa-views-start"
@@ -92,19 +93,31 @@ def _lay_out_panel(side: str, settings: ViewSettings, preset_name: str) -> Panel
     return Panel(preset, button, controls)
 
 
-def _example_pair(audio: gr.Audio, audio_b: gr.Audio) -> None:
-    """One button that fills both recordings with the same sentence in two voices and starts."""
-    files = {Path(entry["file"]).name: entry["file"] for entry in parts.read_examples()}
-    if not {"harbour_a.ogg", "harbour_b.ogg"} <= set(files):
+def _examples(audio: gr.Audio, audio_b: gr.Audio) -> None:
+    """Buttons that choose recording B and start, and one that fills both with the same sentence in two voices."""
+    files = {Path(entry["file"]).name: entry for entry in parts.read_examples()}
+    if not files:
         return
-    chosen = gr.Examples(
-        [[files["harbour_a.ogg"], files["harbour_b.ogg"]]],
-        [audio, audio_b],
-        example_labels=["Same sentence, two voices"],
-        label="Example pair (synthetic voices)",
+    others = gr.Examples(
+        [[entry["file"]] for entry in files.values()],
+        [audio_b],
+        example_labels=[entry["name"] for entry in files.values()],
+        label="Examples for recording B",
+        examples_per_page=12,
         api_visibility="private",
     )
-    chosen.load_input_event.success(None, js=parts.START_JS, api_visibility="private")
+    chosen = [others.load_input_event]
+    if {*PAIR} <= {*files}:
+        pair = gr.Examples(
+            [[files[name]["file"] for name in PAIR]],
+            [audio, audio_b],
+            example_labels=["Same sentence, two voices"],
+            label="Example of both recordings",
+            api_visibility="private",
+        )
+        chosen.append(pair.load_input_event)
+    for event in chosen:
+        event.success(None, js=parts.START_JS, api_visibility="private")
 
 
 def wire(inputs: Inputs) -> None:

@@ -87,23 +87,32 @@ def _publish(services: Services, inputs: Inputs) -> None:
     """The comparison for programs: an event whose inputs are plain values, none of them on the page."""
 
     def views(
+        request: gr.Request,
         audio: str | None,
         view_a: dict[str, Any] | None,
         view_b: dict[str, Any] | None,
         method: str,
         start_s: float,
-        audio_b: str | None,
-        start_b_s: float,
-        request: gr.Request,
+        audio_b: str | None = None,
+        start_b_s: float = 0.0,
     ) -> dict[str, Any]:
         """Make two views of one recording of speech, or take two recordings, and align their token strings.
 
-        Args: audio: a recording. view_a, view_b: objects with any of shift_ms 0-300, speed 0.8-1.25, warp 0.85-1.15,
-        equaliser_db 0-12, t60_s 0-0.4, noise none/white/pink/brown, snr_db 0-40, gain_db -12-6, codec
-        none/telephone/mp3/opus, seed; {} leaves the recording as it is. method: pairalign, vq, viterbi or bpe.
-        start_s: where the 3 s that are compared begin. audio_b, start_b_s: a second recording for view B.
-        Returns: checkpoint, model_sha256, device, method, strings a and b, views, distance, normalized, jaccard, lcs,
-        apart_ms (mean distance of matched tokens in time of the source) and edits, each op, a, b.
+        A view is an object with any of shift_ms (0 to 300), speed (0.8 to 1.25), warp (vocal tract, 0.85 to 1.15),
+        equaliser_db (0 to 12), t60_s (reverberation, 0 to 0.4), noise (none, white, pink, brown), snr_db (0 to 40),
+        gain_db (-12 to 6), codec (none, telephone, mp3, opus) and seed; {} leaves the recording as it is.
+
+        Args:
+            audio: a recording (WAV, FLAC, OGG, Opus or MP3).
+            view_a: the first view, such as {}.
+            view_b: the second view, such as {"speed": 1.1, "noise": "pink", "snr_db": 10}.
+            method: pairalign, vq, viterbi, or bpe where the checkpoint has it.
+            start_s: where the at most 3 seconds that are compared begin.
+            audio_b: a second recording for view B, by default the first one.
+            start_b_s: where they begin in the second recording.
+        Returns:
+            checkpoint, model_sha256, device, method, the strings a and b, views, distance, normalized, jaccard, lcs,
+            apart_ms (mean distance of matched tokens in time of the source) and edits (op, a, b).
         """
         how = {"audio_b": audio_b, "start_b_s": start_b_s, "run_id": parts.run_id(request)}
         return parts.readably(

@@ -41,6 +41,14 @@ def services(tiny_checkpoint: Path) -> Services:
 
 
 @pytest.fixture(scope="session")
+def fitted_services(fitted_tokenizer) -> Services:
+    """Services on a model with fitted baselines."""
+    made = Services("fitted", device="cpu")
+    made._tokenizer = fitted_tokenizer
+    return made
+
+
+@pytest.fixture(scope="session")
 def app_url(services: Services) -> Iterator[str]:
     """Address of the app, launched as app.py does it but inside this process."""
     page = ui.build(services)
@@ -78,6 +86,7 @@ def make_result(make_string: Callable[..., TokenString]) -> Callable[..., Tokeni
             "file_name": "hello.wav",
             "duration_s": duration_s,
             "samples": np.zeros(int(duration_s * 16_000), np.int16),
+            "opening": np.zeros(int(min(duration_s, 3.0) * 16_000), np.float32),
             "envelope": Envelope(bins, -np.ones(50), np.ones(50)),
             "mel": MelImage(np.zeros((80, 300), np.uint8), duration_s / 300),
             "strings": {

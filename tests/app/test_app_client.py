@@ -8,7 +8,9 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
@@ -57,6 +59,43 @@ def test_files_of_the_server_cannot_be_read_through_the_api(client, app_url):
         client.predict(secret, api_name="/tokenize")
     with pytest.raises(urllib.error.HTTPError):
         urllib.request.urlopen(f"{app_url}gradio_api/file=/etc/hostname")
+
+
+def test_tokenize_makes_pairalign_and_vq_unless_told_otherwise(client, recordings):
+    speech = handle_file(str(recordings["speech.wav"]))
+    assert list(client.predict(speech, api_name="/tokenize")["files"][0]["strings"]) == ["pairalign", "vq"]
+    chosen = client.predict(speech, ["viterbi", "vq"], api_name="/tokenize")
+    assert list(chosen["files"][0]["strings"]) == ["vq", "viterbi"]
+    with pytest.raises(AppError, match="nonsense"):
+        client.predict(speech, ["nonsense"], api_name="/tokenize")
+    with pytest.raises(AppError, match="Choose one or more"):
+        client.predict(speech, [], api_name="/tokenize")
+
+
+def test_regenerate_writes_the_wanted_number_of_tokens(client, recordings, services):
+    speech = handle_file(str(recordings["speech.wav"]))
+    document = client.predict(speech, 12, api_name="/regenerate")
+    assert len(document["rewritten"]["ids"]) == 12 == document["options"]["wanted_tokens"]
+    assert document["file"] == "speech.wav" and document["model_sha256"] == services.model_info().sha256
+    assert document["cost_nat_per_token"] == pytest.approx(
+        document["original"]["log_p_per_token"] - document["rewritten"]["log_p_per_token"], abs=1e-4
+    )
+
+
+def test_regenerate_hears_the_first_seconds_of_a_long_recording(client, recordings, speech, tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(speech, 2), 16_000)
+    document = client.predict(handle_file(str(path)), temperature=1.0, seed=3, api_name="/regenerate")
+    assert document["heard_s"] == 3.0
+    assert document["options"] == {"wanted_tokens": 0, "beam": 1, "temperature": 1.0, "seed": 3}
+
+
+@pytest.mark.parametrize(("options", "said"), [({"beam": 99}, "beam is 99"), ({"wanted_tokens": -4}, "wanted_tokens")])
+def test_regenerate_refuses_in_one_readable_sentence(client, recordings, options, said):
+    with pytest.raises(AppError, match=said):
+        client.predict(handle_file(str(recordings["speech.wav"])), **options, api_name="/regenerate")
+    with pytest.raises(AppError, match="record or upload"):
+        client.predict(None, api_name="/regenerate")
 
 
 def test_only_tokenize_is_public_and_it_is_documented(client):

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import soundfile
 
 from app.services import Cancelled, Services, mel_image, pool_columns, saving, to_int16, wave_envelope
 
@@ -27,6 +28,43 @@ def test_result_has_both_strings_over_the_whole_recording(services, recordings, 
 def test_the_other_methods_are_there_too(services, recordings):
     result = services.tokenize(recordings["speech.wav"], methods=("pairalign", "vq", "viterbi"))
     assert len(result.strings["viterbi"]) <= len(result.strings["vq"])
+
+
+def test_methods_are_told_in_one_order_and_twice_is_once(services, recordings):
+    result = services.tokenize(recordings["speech.wav"], methods=("viterbi", "pairalign", "viterbi"))
+    assert list(result.strings) == ["pairalign", "viterbi"]
+    assert result.compared == ("pairalign", "viterbi")
+    assert result.saving == pytest.approx(1 - len(result.strings["pairalign"]) / len(result.strings["viterbi"]))
+
+
+def test_only_a_checkpoint_with_baselines_offers_what_needs_them(services, fitted_services, recordings):
+    assert "bpe" not in services.methods() and {"pairalign", "vq", "viterbi"} <= set(services.methods())
+    with pytest.raises(ValueError, match="bpe.*Choose one or more of pairalign, vq"):
+        services.tokenize(recordings["speech.wav"], methods=["vq", "bpe"])
+    result = fitted_services.tokenize(recordings["speech.wav"], methods=["bpe", "vq"])
+    assert 0 < len(result.strings["bpe"]) <= len(result.strings["vq"])
+
+
+@pytest.mark.parametrize("methods", [[], ["nonsense"]])
+def test_no_method_or_an_unknown_one_says_what_there_is(services, recordings, methods):
+    with pytest.raises(ValueError, match="pairalign, vq"):
+        services.tokenize(recordings["speech.wav"], methods=methods)
+
+
+def test_a_single_method_has_nothing_to_save_against(services, recordings):
+    result = services.tokenize(recordings["speech.wav"], methods=["vq"])
+    assert result.compared == ("vq", None) and result.saving is None
+
+
+def test_opening_is_all_of_a_short_recording_and_a_window_of_a_long_one(services, recordings, speech, tmp_path):
+    short = services.tokenize(recordings["speech.wav"])
+    assert short.is_short and short.opening.size == speech.size
+    assert services.opening_string(short) is short.strings["pairalign"]
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(speech, 2), 16_000)
+    long = services.tokenize(path)
+    assert not long.is_short and long.opening.size == 3 * 16_000
+    assert services.opening_string(long).duration_s == pytest.approx(3.0)
 
 
 def test_document_follows_the_command_line_contract(services, recordings):

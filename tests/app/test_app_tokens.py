@@ -12,6 +12,9 @@ from app.tokens import (
     figures_html,
     header_html,
     model_card_html,
+    page_count,
+    page_tokens,
+    page_words,
     strings_html,
     table_html,
 )
@@ -91,7 +94,7 @@ def test_names_from_outside_cannot_become_markup(make_result):
 def test_long_strings_are_cut_and_say_so(make_string):
     tree = Tree(chips_html(make_string(MAX_CHIPS + 7), "VQ"))
     assert len(tree.named("pa-chip")) == MAX_CHIPS
-    assert f"The first {MAX_CHIPS:,} of {MAX_CHIPS + 7:,} tokens" in tree.text
+    assert f"Tokens 1–{MAX_CHIPS:,} of {MAX_CHIPS + 7:,}" in tree.text
     assert len((tree.named("pa-lane")[0]["data-ids"] or "").split()) == MAX_CHIPS + 7
 
 
@@ -130,6 +133,45 @@ def test_strings_are_separate_lanes(make_result):
     tree = Tree(strings_html(make_result(3, 4)))
     assert [lane["data-method"] for lane in tree.named("pa-lane")] == ["pairalign", "vq"]
     assert [attrs["aria-label"] for attrs in tree.named("pa-chips")] == ["PairAlign tokens", "VQ tokens"]
+
+
+def test_a_long_recording_is_shown_a_minute_at_a_time_and_nothing_is_lost(make_string, make_result):
+    string = make_string(500, duration_s=150.0)
+    assert page_count(150.0) == 3 and page_count(60.0) == page_count(0.5) == 1
+    parts = [page_tokens(string, page) for page in range(3)]
+    assert [index for part in parts for index in part] == list(range(500))
+    assert all(60 <= string.spans_s[index][0] < 120 for index in parts[1])
+    assert page_words(2, 150.0) == "2:00–2:30 of 2:30"
+    result = make_result(500, 1_000, duration_s=150.0)
+    tree = Tree(strings_html(result, page=1))
+    ours, vq = tree.named("pa-lane")
+    assert (ours["data-first"], vq["data-first"]) == ("200", "400"), "the same minute of both strings"
+    assert "Tokens 201–400 of 500" in tree.text and "Tokens 401–800 of 1,000" in tree.text
+    chips = tree.named("pa-chip")
+    assert [chip["tabindex"] for chip in chips].count("0") == 2, "each string can be reached by Tab on every page"
+    assert "token 201," in chips[0]["aria-label"]
+    assert ">201<" in table_html(result, page=1) and ">200<" not in table_html(result, page=1)
+
+
+def test_a_part_without_tokens_says_so(make_string):
+    assert "No token begins in this part" in chips_html(make_string(3), "VQ", within=range(3, 3))
+
+
+def test_the_token_in_hand_is_told_in_one_polite_place(make_result):
+    tree = Tree(strings_html(make_result(3, 4)))
+    (place,) = tree.named("pa-readout")
+    assert place["aria-live"] == "polite" and "data-readout" in place
+    assert "Space plays or pauses" in tree.text
+
+
+def test_figures_compare_with_what_is_there(make_result, make_string):
+    alone = Tree(figures_html(make_result(strings={"vq": make_string(8, "vq")}))).text
+    assert "VQ tokens" in alone and "Saving–" in alone and "choose a second string" in alone
+    pair = {"pairalign": make_string(10), "viterbi": make_string(20, "viterbi")}
+    text = Tree(figures_html(make_result(strings=pair))).text
+    assert "Saving against Viterbi-VQ50 %" in text and "Viterbi-VQ 20" in text
+    three = pair | {"vq": make_string(40, "vq")}
+    assert "Saving against VQ75 %" in Tree(figures_html(make_result(strings=three))).text
 
 
 def test_header_names_model_and_device():

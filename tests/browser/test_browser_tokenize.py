@@ -43,7 +43,7 @@ def test_upload_tokenize_and_read_the_result(tokenized):
         label = chips.first.get_attribute("aria-label")
         assert re.fullmatch(r"token 1, id \d+, \d\.\d\d–\d\.\d\d s", label)
     assert page.locator('.pa-lane[data-method="pairalign"] .pa-chip').count() == int(big[0])
-    assert page.locator("#pa-plot .cartesianlayer .subplot").count() == 4
+    assert page.locator("#pa-plot .cartesianlayer .subplot").count() == 5, "wave, log-mel and three strings"
     assert "speech.wav" in page.inner_text(".pa-source")
     assert page.inner_text("#pa-header").count("cpu") == 1
 
@@ -97,7 +97,7 @@ def test_copy_and_download(tokenized, tmp_path):
     string = page.locator(".pa-lane").first.get_attribute("data-text")
     assert page.evaluate("navigator.clipboard.readText()") == string
     with page.expect_download() as download:
-        page.click("#pa-download")
+        page.click("#pa-save-json")
     assert download.value.suggested_filename == "speech.pairalign.json"
     download.value.save_as(tmp_path / "strings.json")
     document = json.loads((tmp_path / "strings.json").read_text(encoding="utf-8"))
