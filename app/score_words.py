@@ -80,9 +80,9 @@ def bars_html(board: Scoreboard) -> str:
     amounts = "".join(_panel(board, name, _highest(board, name)) for name in AMOUNTS)
     changes = "".join(_panel(board, name, max(changed)) for name in CHANGE_LABELS)
     return (
-        '<h3 class="pa-heading">How much is written, and how well it tells speech apart</h3>'
+        '<h2 class="pa-heading">How much is written, and how well it tells speech apart</h2>'
         f'<div class="pa-bars">{amounts}</div>'
-        '<h3 class="pa-heading">How much of the string changes with the sound</h3>'
+        '<h2 class="pa-heading">How much of the string changes with the sound</h2>'
         '<p class="pa-hint">Edits per token: 0 is the same string, 1 has nothing in common. Short bars are good.</p>'
         f'<div class="pa-bars">{changes}</div>'
     )
@@ -101,7 +101,7 @@ def _cell(board: Scoreboard, method: str, name: str) -> str:
 
 def _panel(board: Scoreboard, name: str, highest: float) -> str:
     bars = "".join(_bar(method, scores[name], highest, _digits(name)) for method, scores in board.scores.items())
-    return f'<section class="pa-bar-panel"><h4>{LABELS[name]}</h4><ul>{bars}</ul></section>'
+    return f'<section class="pa-bar-panel"><h3>{LABELS[name]}</h3><ul>{bars}</ul></section>'
 
 
 def _bar(method: str, one: Estimate, highest: float, digits: int) -> str:

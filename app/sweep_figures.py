@@ -20,13 +20,14 @@ AXIS_TITLES = {
 }
 PANELS = ("distance to origin", "distance to step before", "tokens")
 PANEL_PX = (230, 130, 130)
-GAP_PX, TOP_PX, AXIS_PX = 34, 56, 52
+GAP_PX, AXIS_PX = 34, 52
+LEGEND_ROW_PX = 20  # a phone has room for two names in a row
 MARKERS_UP_TO = 60  # more markers than that hide the line
 
 
 def sweep_figure(result: SweepResult) -> go.Figure:
     """Three panels that share the swept value; a method is a colour, a dash and a marker."""
-    figure = _panels(result.settings.kind, result.values, PANELS, PANEL_PX)
+    figure = _panels(result.settings.kind, result.values, PANELS, PANEL_PX, len(result.trajectories))
     for one in result.trajectories.values():
         series = (one.distance_to_origin, one.step_distance, one.lengths)
         for panel, values in enumerate(series):
@@ -40,7 +41,7 @@ def sweep_figure(result: SweepResult) -> go.Figure:
 def average_figure(result: AverageResult) -> go.Figure:
     """Mean distance to the origin of every method, with a band for its 95 % interval."""
     values = result.settings.values
-    figure = _panels(result.settings.kind, values, ("mean distance to origin",), (320,))
+    figure = _panels(result.settings.kind, values, ("mean distance to origin",), (320,), len(result.curves))
     for method, curve in result.curves.items():
         look = LOOKS[method]
         shared = {"x": values, "hoverinfo": "skip", "showlegend": False, "legendgroup": method, "mode": "lines"}
@@ -110,38 +111,48 @@ def _faint(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.16)"
 
 
-def _panels(kind: str, values: Sequence[float], names: Sequence[str], heights_px: Sequence[int]) -> go.Figure:
+def _panels(
+    kind: str, values: Sequence[float], names: Sequence[str], heights_px: Sequence[int], methods: int
+) -> go.Figure:
     """An empty figure with one panel below the other, their names above them so that a phone has room for the data."""
     figure = go.Figure()
     plot_px = sum(heights_px) + GAP_PX * (len(heights_px) - 1)
-    top_px = 0
+    above_px = 0
     for number, (name, px) in enumerate(zip(names, heights_px, strict=True), start=1):
-        domain = [max(1 - (top_px + px) / plot_px, 0.0), 1 - top_px / plot_px]
-        axis = {"domain": domain, "rangemode": "tozero", "fixedrange": True, "gridcolor": GRID_COLOUR, "nticks": 6}
-        figure.update_layout({f"yaxis{number}": axis | {"zerolinecolor": GRID_COLOUR}})
-        figure.add_annotation(
-            {"text": f"<b>{name}</b>", "x": 0, "y": domain[1], "xref": "paper", "yref": "paper", "showarrow": False}
-            | {"xanchor": "left", "yanchor": "bottom", "font": {"size": 12.5, "color": TEXT_COLOUR}}
-        )
-        top_px += px + GAP_PX
-    noisier_right = values[0] > values[-1]
+        domain = [max(1 - (above_px + px) / plot_px, 0.0), 1 - above_px / plot_px]
+        figure.update_layout({f"yaxis{number}": _VALUE_AXIS | {"domain": domain}})
+        figure.add_annotation(text=f"<b>{name}</b>", y=domain[1], **_ABOVE)
+        above_px += px + GAP_PX
+    legend_px = LEGEND_ROW_PX * ((methods + 2) // 2)
     figure.update_layout(
-        height=plot_px + TOP_PX + AXIS_PX,
-        margin={"l": 44, "r": 12, "t": TOP_PX, "b": AXIS_PX},
+        height=plot_px + legend_px + GAP_PX + AXIS_PX,
+        margin={"l": 44, "r": 12, "t": legend_px + GAP_PX, "b": AXIS_PX},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": TEXT_COLOUR, "size": 12},
         hovermode="closest",
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "yref": "container"}
-        | {"y": 0.995, "yanchor": "top", "itemwidth": 40, "font": {"size": 12.5}},
+        legend=_LEGEND,
         modebar={"remove": ["select2d", "lasso2d", "autoScale2d", "toImage", "pan2d"], "bgcolor": "rgba(0,0,0,0)"},
-        xaxis={
-            "title": {"text": AXIS_TITLES[kind], "standoff": 8},
-            "anchor": f"y{len(names)}" if len(names) > 1 else "y",
-            "gridcolor": GRID_COLOUR,
-            "zeroline": False,
-            "autorange": "reversed" if noisier_right and kind == "snr" else True,
-            "nticks": 11,
-        },
+        xaxis=_swept_axis(kind, f"y{len(names)}" if len(names) > 1 else "y"),
     )
     return figure
+
+
+_VALUE_AXIS = {"rangemode": "tozero", "fixedrange": True, "gridcolor": GRID_COLOUR, "zerolinecolor": GRID_COLOUR}
+_VALUE_AXIS |= {"nticks": 6}
+_ABOVE = {"x": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom", "showarrow": False}
+_ABOVE |= {"font": {"size": 12.5, "color": TEXT_COLOUR}}
+_LEGEND = {"orientation": "h", "x": 0, "xref": "container", "y": 0.995, "yref": "container", "yanchor": "top"}
+_LEGEND |= {"itemwidth": 36, "font": {"size": 12.5}}
+
+
+def _swept_axis(kind: str, lowest: str) -> dict[str, Any]:
+    """What all panels share; more noise is further right, as more of everything else is."""
+    return {
+        "title": {"text": AXIS_TITLES[kind], "standoff": 8},
+        "anchor": lowest,
+        "gridcolor": GRID_COLOUR,
+        "zeroline": False,
+        "autorange": "reversed" if kind == "snr" else True,
+        "nticks": 11,
+    }

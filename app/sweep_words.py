@@ -50,7 +50,7 @@ def statistics_html(result: SweepResult) -> str:
     rows: list[ReadRow] = [
         (f"distance at {last}", [f"{one.d_last:.3f}" for one in ones], READINGS["sweep_d_100"]),
         ("largest distance", [f"{one.d_max:.3f}" for one in ones], READINGS["sweep_d_max"]),
-        ("excess", [f"{one.excess:.3f}" for one in ones], READINGS["sweep_excess"]),
+        ("excess", [number(one.excess, 3) for one in ones], READINGS["sweep_excess"]),
         ("bounded", ["yes" if one.bounded else "no" for one in ones], READINGS["sweep_bounded"]),
         ("roughness", [number(one.roughness, 1) for one in ones], READINGS["sweep_roughness"]),
         ("step", [f"{one.step_mean:.3f}" for one in ones], READINGS["sweep_step_mean"]),

@@ -31,11 +31,11 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
-                sweep.build(services, audio)
+                sweep_controls = sweep.build(services, audio)
             with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
                 compare.build(services, audio)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
-                learn.build(services, audio, tabs, {})
+                learn.build(services, audio, tabs, {"sweep": sweep_controls})
     page.queue(max_size=32)
     return page
 

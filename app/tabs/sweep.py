@@ -81,8 +81,11 @@ class _Output:
         return [self.empty, self.one, self.many, self.mean_source, self.mean_plot, self.mean_table]
 
 
-def build(services: Services, audio: gr.Audio) -> None:
-    """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
+def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Component]:
+    """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
+
+    Returns: the controls that a lesson may set, by name.
+    """
     settings = _lay_out_settings(services)
     bar = parts.run_bar("sweep", "Sweep", HINT)
     many = _lay_out_many()
@@ -147,11 +150,13 @@ def build(services: Services, audio: gr.Audio) -> None:
     averaged = many.start.click(average, many_inputs, out.averaged, api_visibility="private", **model)
     parts.wire_stop(services, bar, [swept, averaged])
     settings.kind.input(_usual_numbers, settings.kind, [settings.stop, settings.step], **private)
+    settings.kind.change(_number_labels, settings.kind, [settings.stop, settings.step], **private)
     # another recording is heard from its beginning
     audio.change(None, None, settings.start, js="() => 0", api_visibility="private")
     audio.change(lambda path: _start_slider(services, path), audio, settings.start, **private)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
+    return {"kind": settings.kind, "stop": settings.stop, "step": settings.step}
 
 
 def _wire_listening(out: _Output, result: gr.State) -> None:
@@ -231,12 +236,19 @@ def _number(name: str, kind: str) -> dict[str, Any]:
     about = KINDS[kind]
     value = STEPS.get(kind, about.step) if name == "step" else about.stop
     label = "Step" if name == "step" else "Up to" if about.stop > about.origin else "Down to"
-    unit = {"x": "factor"}.get(about.unit, about.unit)
-    return {"value": value, "label": f"{label} ({unit})"}
+    return {"value": value, "label": f"{label} ({_unit(kind)})"}
 
 
-def _usual_numbers(kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    return gr.update(**_number("stop", kind)), gr.update(**_number("step", kind))
+def _unit(kind: str) -> str:
+    return "factor" if KINDS[kind].unit == "x" else KINDS[kind].unit
+
+
+def _usual_numbers(kind: str) -> list[float]:
+    return [_number(name, kind)["value"] for name in ("stop", "step")]
+
+
+def _number_labels(kind: str) -> list[dict[str, Any]]:
+    return [gr.update(label=_number(name, kind)["label"]) for name in ("stop", "step")]
 
 
 def _start_slider(services: Services, path: str | None) -> dict[str, Any]:
@@ -256,7 +268,6 @@ def _draw(found: SweepResult | None, method: str | None) -> tuple[Any, ...]:
     method = method if method in names else names[0]
     low, high = sorted((found.values[0], found.values[-1]))
     step = abs(found.values[1] - found.values[0])
-    about = KINDS[found.settings.kind]
     listen = {"minimum": low, "maximum": high, "step": round(step, 9), "value": found.values[-1]}
     return (
         gr.update(visible=False),
@@ -267,7 +278,7 @@ def _draw(found: SweepResult | None, method: str | None) -> tuple[Any, ...]:
         sweep_words.statistics_html(found),
         gr.update(choices=[(methods.LOOKS[name].label, name) for name in names], value=method),
         sweep_words.steps_table_html(found),
-        gr.update(label=f"Listen at ({'factor' if about.unit == 'x' else about.unit})", **listen),
+        gr.update(label=f"Listen at ({_unit(found.settings.kind)})", **listen),
         ribbon.ribbon_html(found, method),
         *_listen(found, method, found.values[-1]),
     )
@@ -288,7 +299,7 @@ def _listen(found: SweepResult | None, method: str, value: float) -> tuple[Any, 
     step = found.nearest_step(value)
     strings = found.trajectories[method].strings
     labels = ribbon.step_label(found, 0), ribbon.step_label(found, step)
-    heading = f'<h3 class="pa-heading">{methods.LOOKS[method].label} at {labels[0]} (A) and at {labels[1]} (B)</h3>'
+    heading = f'<h2 class="pa-heading">{methods.LOOKS[method].label} at {labels[0]} (A) and at {labels[1]} (B)</h2>'
     return (
         heading,
         (SAMPLE_RATE_HZ, found.heard(0)),

@@ -138,7 +138,7 @@ class TestWords:
         assert html.count('class="pa-bar-panel"') == 3 + len(CHANGES)
         changed = html.split("How much of the string")[1]
         assert changed.count('<i style="width:100.0%') >= 1
-        assert all(f"<h4>{label}</h4>" in changed for label, _ in score_words.CHANGE_LABELS.values())
+        assert all(f"<h3>{label}</h3>" in changed for label, _ in score_words.CHANGE_LABELS.values())
 
     def test_names_of_files_are_escaped(self, board: Scoreboard) -> None:
         evil = replace(board, names=["<b onload=x>"], left_out=["<script>: no"])

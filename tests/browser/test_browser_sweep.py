@@ -38,7 +38,7 @@ def swept(open_page, speech_wav):
 
 
 def axe_finds_nothing_serious(page) -> None:
-    found = Axe().run(page, context="#pa-tabs").response["violations"]
+    found = Axe().run(page).response["violations"]
     serious = [
         f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
     ]
@@ -49,7 +49,7 @@ def test_a_sweep_shows_charts_ribbon_and_numbers(swept):
     page = swept
     assert page.locator(".pa-ribbon-row").count() == 6
     assert page.locator("#pa-sweep-plot .cartesianlayer .subplot").count() == 3
-    legend = page.locator("#pa-sweep-plot .legendtext").all_inner_texts()
+    legend = page.locator("#pa-sweep-plot .legendtext").all_text_contents()
     assert legend == ["PairAlign", "VQ", "VQ smoothed", "content floor"]
     assert page.locator("#pa-sweep-results .pa-readings li").count() == 3
     assert "100 ms" in page.inner_text(".pa-step[aria-pressed=true]")
