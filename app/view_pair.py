@@ -5,7 +5,6 @@ Shapes: T samples at 16 kHz; S strings, C conditions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +83,6 @@ class ViewPair:
     b: Side
     method: str
     same_source: bool
-    seconds: float
     model: ModelInfo
 
     @property
@@ -142,7 +140,6 @@ def compare(
         # both views hear the same stretch, and even the slower one fits the window
         window_s = WINDOW_S * min(1.0, *(each.speed for each in settings))
         places = [(audio, start_s), (audio_b, start_b_s) if audio_b else (audio, start_s)]
-        started = time.perf_counter()
         sides = [
             _make_side(_source(services, path, start, window_s, each), each)
             for (path, start), each in zip(places, settings, strict=True)
@@ -156,7 +153,7 @@ def compare(
             Side(source, each, view, wave, string)
             for (source, view, wave), each, string in zip(sides, settings, strings, strict=True)
         )
-        return ViewPair(a, b, method, not audio_b, time.perf_counter() - started, services.model_info())
+        return ViewPair(a, b, method, not audio_b, services.model_info())
 
 
 def _source(
