@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
+from app.recordings import Source
 from app.services import Cancelled, Services
 
 LOG = logging.getLogger(__name__)
@@ -118,6 +119,11 @@ def read_examples(folder: Path = EXAMPLES_DIR) -> list[dict[str, str]]:
         return []
     found = [{**entry, "file": str(folder / entry["file"])} for entry in entries]
     return [entry for entry in found if Path(entry["file"]).is_file()]
+
+
+def example_sources() -> list[Source]:
+    """The shipped recordings as a small set."""
+    return [Source(entry["file"], entry["name"], entry["text"]) for entry in read_examples()]
 
 
 def _examples(audio: gr.Audio) -> gr.Examples | None:

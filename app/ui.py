@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import parts, tokens
 from app.services import Services
-from app.tabs import learn, tokenize, views
+from app.tabs import compare, learn, sweep, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -31,6 +31,10 @@ def build(services: Services) -> gr.Blocks:
                 tokenize.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 controls["views"] = views.build(services, audio)
+            with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
+                controls["sweep"] = sweep.build(services, audio)
+            with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
+                compare.build(services, audio)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, controls)
     page.queue(max_size=32)

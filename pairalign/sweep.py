@@ -223,26 +223,22 @@ def sweep_batch(
     method: str = "pairalign",
     *,
     start_s: float = 0.0,
-    window_s: float = WINDOW_S,
+    window_s: float | Sequence[float] = WINDOW_S,
     seed: int = 0,
     **how: Any,
 ) -> list[Trajectory]:
-    """`sweep` for many recordings with a single call of `tokenize_batch`: one trajectory each, in order."""
+    """`sweep` for many recordings with a single call of `tokenize_batch`: one trajectory each, in order.
+
+    window_s: one for all recordings, or one for each.
+    """
     values = sweep_values(kind, stop, step)
-    if not (math.isfinite(start_s) and start_s >= 0):
-        raise ValueError(f"start_s is {start_s:g}; use 0 or more seconds.")
-    if not (math.isfinite(window_s) and window_s > 0):
-        raise ValueError(f"window_s is {window_s:g}; use seconds above 0.")
-    first, size = round(start_s * SAMPLE_RATE_HZ), round(window_s * SAMPLE_RATE_HZ)
+    windows_s = [window_s] * len(waves) if isinstance(window_s, (int, float)) else list(window_s)
+    if len(windows_s) != len(waves):
+        raise ValueError(f"{len(waves)} recordings have {len(windows_s)} windows; give one for all or one for each.")
     heard: list[np.ndarray] = []
-    for audio in waves:
+    for audio, one_s in zip(waves, windows_s, strict=True):
         wave = read_audio(audio) if isinstance(audio, (str, Path)) else wave_from_array(audio, SAMPLE_RATE_HZ)
-        _check_length(len(wave), kind, values, first, size)
-        if kind == "shift":
-            firsts = [first + round(value / 1000 * SAMPLE_RATE_HZ) for value in values]
-            heard += [wave[start : start + size] for start in firsts]
-        else:
-            heard += _changed(wave[first : first + size], kind, values, seed)
+        heard += heard_at(values, wave, kind, start_s=start_s, window_s=one_s, seed=seed)
     if not heard:
         return []
     if kind == "warp":
@@ -250,7 +246,33 @@ def sweep_batch(
     strings = tokenizer.tokenize_batch(heard, method=method, **how)
     count = len(values)
     rows = [tuple(strings[at : at + count]) for at in range(0, len(strings), count)]
-    return [Trajectory(kind, method, values, row, window_s) for row in rows]
+    return [Trajectory(kind, method, values, row, one_s) for row, one_s in zip(rows, windows_s, strict=True)]
+
+
+def heard_at(
+    values: Sequence[float],
+    wave: np.ndarray,
+    kind: str = "shift",
+    *,
+    start_s: float = 0.0,
+    window_s: float = WINDOW_S,
+    seed: int = 0,
+) -> list[np.ndarray]:
+    """What a sweep hears of a recording (T,) at every one of `values`, (T',) each.
+
+    A warp exists on the mel axis only, so its windows are all alike.
+    Raises: ValueError for a start or window out of range, or a recording that ends before the last window does.
+    """
+    if not (math.isfinite(start_s) and start_s >= 0):
+        raise ValueError(f"start_s is {start_s:g}; use 0 or more seconds.")
+    if not (math.isfinite(window_s) and window_s > 0):
+        raise ValueError(f"window_s is {window_s:g}; use seconds above 0.")
+    first, size = round(start_s * SAMPLE_RATE_HZ), round(window_s * SAMPLE_RATE_HZ)
+    _check_length(len(wave), kind, values, first, size)
+    if kind == "shift":
+        firsts = [first + round(value / 1000 * SAMPLE_RATE_HZ) for value in values]
+        return [wave[start : start + size] for start in firsts]
+    return _changed(wave[first : first + size], kind, values, seed)
 
 
 def _check_length(samples: int, kind: str, values: Sequence[float], first: int, size: int) -> None:
@@ -265,7 +287,7 @@ def _check_length(samples: int, kind: str, values: Sequence[float], first: int, 
 
 
 def _changed(wave: np.ndarray, kind: str, values: Sequence[float], seed: int) -> list[np.ndarray]:
-    """The wave at every noise level, speed or warp; a warp exists on the mel axis only, so the wave stays as it is."""
+    """The wave at every noise level, speed or warp."""
     if kind == "warp":
         return [wave] * len(values)
     import torch

@@ -14,7 +14,7 @@ import pairalign
 from pairalign import Trajectory, cli, sweep
 from pairalign.audio import AudioError, write_audio
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, sweep_batch, sweep_values
+from pairalign.sweep import KINDS, heard_at, sweep_batch, sweep_values
 from tests.conftest import RATE_HZ, babble
 
 
@@ -160,6 +160,21 @@ class TestSweep:
     def test_mistakes_are_named(self, options: dict[str, float], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             sweep(Scripted([]), babble(3.0), **options)
+
+    def test_every_recording_can_have_its_own_window(self) -> None:
+        waves, tokenizer = [babble(3.1), babble(1.5)], Scripted([ORIGIN] * 4)
+        found = sweep_batch(tokenizer, waves, step=100, window_s=[3.0, 1.25])
+        assert [len(one) for one in tokenizer.calls[0]] == [48_000, 48_000, 20_000, 20_000]
+        assert [one.content_floor[-1] for one in found] == pytest.approx([0.2 / 3, 0.16])
+        with pytest.raises(ValueError, match="2 recordings have 1 windows"):
+            sweep_batch(tokenizer, waves, window_s=[3.0])
+
+    def test_what_is_heard_can_be_had_without_a_tokenizer(self) -> None:
+        wave = babble(1.5)
+        (later,) = heard_at([250.0], wave, start_s=0.5, window_s=0.5)
+        assert np.array_equal(later, wave[12_000:20_000])
+        with pytest.raises(ValueError, match="needs 1.750 s"):
+            heard_at([0.0, 750.0], wave, start_s=0.5, window_s=0.5)
 
     def test_no_recordings_no_trajectories(self) -> None:
         assert sweep_batch(Scripted([]), []) == []

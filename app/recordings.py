@@ -1,0 +1,76 @@
+"""Small sets of recordings: the shipped examples, uploads and the page's own, read once and without doubles."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.services import Progress, Services
+from pairalign.audio import SAMPLE_RATE_HZ
+
+MAX_RECORDINGS = 40
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read, the name to show for it, and what is said in it where that is known."""
+
+    path: str
+    name: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """wave: (T,) float32 at 16 kHz."""
+
+    name: str
+    wave: np.ndarray
+    text: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.wave) / SAMPLE_RATE_HZ
+
+
+def from_files(paths: Sequence[str] | None) -> list[Source]:
+    """Uploaded files as sources; a file's name is all that is known about it."""
+    return [Source(str(path), Path(str(path)).name) for path in paths or ()]
+
+
+def read_all(
+    services: Services, sources: Sequence[Source], cut: Callable[[np.ndarray], np.ndarray], report: Progress
+) -> tuple[list[Recording], list[str]]:
+    """The recordings in order, of each what `cut` keeps, and a sentence about each file that had to be left out.
+
+    A recording that was already read, under whatever name, is not read twice; the first one counts.
+    cut: (T,) -> (T',), so that long recordings are not kept whole; a ValueError leaves the recording out.
+    Raises: ValueError when there are too many, or when none is left.
+    """
+    if not sources:
+        raise ValueError("There is no recording: tick the examples, upload files, or record one above.")
+    if len(sources) > MAX_RECORDINGS:
+        raise ValueError(f"{len(sources)} recordings are too many at once; use {MAX_RECORDINGS} or fewer.")
+    found: dict[bytes, Recording] = {}
+    left_out = []
+    for index, source in enumerate(sources):
+        report(0.05 * index / len(sources))
+        try:
+            wave = services.read(source.path)
+            key = hashlib.sha256(wave.tobytes()).digest()
+            if key not in found:
+                found[key] = Recording(source.name, cut(wave).copy(), source.text)
+        except ValueError as error:
+            left_out.append(f"{source.name}: {_reason(error, source)}")
+    if not found:
+        raise ValueError(f"No recording could be used. {'; '.join(left_out)}")
+    return list(found.values()), left_out
+
+
+def _reason(error: ValueError, source: Source) -> str:
+    """What went wrong, without the file name that the audio reader puts before it."""
+    return str(error).removeprefix(f"{Path(source.path).name}: ")

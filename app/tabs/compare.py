@@ -1,0 +1,120 @@
+"""The Compare tab: every method of the checkpoint on the same small set of recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app import methods, parts, recordings, score_words
+from app.scoreboard import Scoreboard, compare
+from app.services import Cancelled, Services
+
+PROGRESS = gr.Progress()
+HINT = "With the recording above, if there is one."
+DOWNLOAD_JS = "(doc) => { window.PairAlign.saveScores(doc); }"  # save.js
+
+
+@dataclass(frozen=True)
+class _Output:
+    empty: gr.HTML
+    filled: gr.Column
+    source: gr.HTML
+    bars: gr.HTML
+    sentences: gr.HTML
+    table: gr.HTML
+    document: gr.JSON
+    download: gr.Button
+
+
+def build(services: Services, audio: gr.Audio) -> None:
+    """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
+    chosen, examples, files = _lay_out_settings(services)
+    bar = parts.run_bar("compare", "Compare methods", HINT)
+    out = _lay_out_output()
+    result = gr.State(None, time_to_live=parts.RESULT_TTL_S)
+
+    def run(
+        audio: str | None,
+        methods: list[str],
+        examples: bool,
+        files: list[str] | None,
+        request: gr.Request,
+        progress: gr.Progress = PROGRESS,
+    ) -> tuple[dict[str, Any], Scoreboard | None]:
+        """Compare token methods on a few recordings: how much each writes, and how much of it changes with the sound.
+
+        Args: audio: a recording, or none. methods: any of pairalign, vq, viterbi, viterbi_cost, bpe, mfcc, vq_raw.
+        examples: add the shipped examples. files: more recordings. Of each recording the loudest 3 s count.
+        Returns: recordings, left_out, and for each method tokens_per_s, bits_per_s, tokens, vocab_used, ned_pair (edits
+        per token between two strong views of a recording), ned_random (between different recordings), separation, and
+        change_shift, change_speed, change_warp, change_noise, change_room, change_telephone (edits per token between a
+        recording and its changed version); null where recordings are too few. Also checkpoint, model_sha256, device.
+        """
+        sources = recordings.from_files([audio] if audio else None) + recordings.from_files(files)
+        sources = (parts.example_sources() if examples else []) + sources
+
+        def report(done: float) -> None:
+            progress(done, desc="Comparing")
+
+        try:
+            board = parts.readably(lambda: compare(services, sources, methods, report, parts.run_id(request)))
+        except Cancelled:
+            return gr.skip(), None  # the old result stays
+        return board.to_document(), board
+
+    model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
+    # two steps: the first is the public one and answers with the document alone, the second draws it
+    started = bar.start.click(
+        run, [audio, chosen, examples, files], [out.document, result], api_name="compare", **model
+    )
+    drawn = [out.empty, out.filled, out.source, out.bars, out.sentences, out.table, result]
+    started.success(_draw, result, drawn, show_progress="hidden", api_visibility="private")
+    parts.wire_stop(services, bar, [started])
+    out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
+
+
+def _lay_out_settings(services: Services) -> tuple[gr.CheckboxGroup, gr.Checkbox, gr.File]:
+    found = methods.available(services.tokenizer())
+    with gr.Row():
+        with gr.Column(scale=3, min_width=280):
+            chosen = gr.CheckboxGroup(
+                [(methods.LOOKS[name].label, name) for name in found],
+                value=[name for name in found if name != "vq_raw"],  # VQ before its repeats are collapsed
+                label="Methods",
+            )
+            examples = gr.Checkbox(True, label="The shipped examples")
+        files = gr.File(
+            label="More recordings", file_count="multiple", file_types=["audio"], height=130, scale=2, min_width=260
+        )
+    return chosen, examples, files
+
+
+def _lay_out_output() -> _Output:
+    with gr.Column(elem_id="pa-compare-results", elem_classes="pa-results"):
+        empty = gr.HTML(score_words.EMPTY_HTML, apply_default_css=False)
+        with gr.Column(visible=False) as filled:
+            source = gr.HTML(apply_default_css=False)
+            bars = gr.HTML(apply_default_css=False)
+            sentences = gr.HTML(apply_default_css=False)
+            table = gr.HTML(apply_default_css=False)
+            with gr.Accordion("JSON", open=False):
+                document = gr.JSON(show_label=False, max_height=360)
+            download = gr.Button("Download CSV", size="sm", elem_id="pa-compare-download")
+    return _Output(empty, filled, source, bars, sentences, table, document, download)
+
+
+def _draw(board: Scoreboard | None) -> tuple[Any, ...]:
+    """Values for the outputs of `build`, in their order; the last one empties the state."""
+    if board is None:
+        return (gr.skip(),) * 7
+    return (
+        gr.update(visible=False),
+        gr.update(visible=True),
+        score_words.source_html(board),
+        score_words.bars_html(board),
+        score_words.sentences_html(board),
+        score_words.table_html(board),
+        None,
+    )

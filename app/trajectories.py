@@ -1,0 +1,251 @@
+"""Sweeps for the page: one recording whose steps can be heard, or the mean of several. No Gradio in here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app import methods, recordings
+from app.recordings import Source
+from app.services import ModelInfo, Progress, Services, portion, to_int16
+from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
+from pairalign.checkpoint import plain_json
+from pairalign.evaluation import drift
+from pairalign.evaluation.metrics import Estimate
+from pairalign.strings import TokenString
+from pairalign.sweep import KINDS, WINDOW_S, Trajectory, heard_at, sweep_batch, sweep_values
+
+SHORTEST_WINDOW_S = 0.5  # less than that holds a handful of tokens, and every distance is a large one
+MAX_WINDOWS = 1_500  # of all recordings of an average together
+BATCH_SIZE = 32  # a sweep of the usual 21 steps is one batch
+STEPS = {"shift": 5.0}  # finer than the library's usual steps where the page has room for it
+DEFAULT_METHODS = ("pairalign", "vq", "viterbi")
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """What to sweep; a stop or step of None is the usual one of the kind. start_s: where the first window begins."""
+
+    kind: str = "shift"
+    stop: float | None = None
+    step: float | None = None
+    start_s: float = 0.0
+    methods: Sequence[str] = DEFAULT_METHODS
+
+    @cached_property
+    def values(self) -> tuple[float, ...]:
+        """Values of the sweep. Raises ValueError for numbers that make no sweep."""
+        for name in ("stop", "step", "start_s"):
+            number = getattr(self, name)
+            if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
+                raise ValueError(f"{name} is {number!r}; use a number.")
+        return sweep_values(*self.numbers)
+
+    @property
+    def numbers(self) -> tuple[str, float | None, float | None]:
+        """Kind, stop and step as the library takes them."""
+        return self.kind, self.stop, STEPS.get(self.kind) if self.step is None else self.step
+
+    @property
+    def reach_s(self) -> float:
+        """How much later than the first window the last one begins."""
+        return self.values[-1] / 1000 if self.kind == "shift" else 0.0
+
+    def window_s(self, samples: int) -> float:
+        """Length of the window in a recording: 3 s, or what there is room for.
+
+        Raises: ValueError when the recording has no room for a window of `SHORTEST_WINDOW_S`.
+        """
+        first, reach = round(self.start_s * SAMPLE_RATE_HZ), round(self.reach_s * SAMPLE_RATE_HZ)
+        room_s = (samples - first - reach) / SAMPLE_RATE_HZ
+        if room_s < SHORTEST_WINDOW_S:
+            needed_s = self.start_s + self.reach_s + SHORTEST_WINDOW_S
+            smaller = "a smaller start or stop" if self.kind == "shift" else "a smaller start"
+            raise ValueError(
+                f"the recording lasts {samples / SAMPLE_RATE_HZ:.2f} s and this sweep needs at least {needed_s:.2f} s;"
+                f" use a longer recording or {smaller}."
+            )
+        return min(WINDOW_S, room_s)
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The sweep of one recording by every method. wave: (T,) from the first window's start to the last one's end."""
+
+    file_name: str
+    settings: SweepSettings
+    window_s: float
+    wave: np.ndarray
+    trajectories: Mapping[str, Trajectory]
+    seconds: float
+    model: ModelInfo
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return self.settings.values
+
+    def nearest_step(self, value: float) -> int:
+        """The step whose value is nearest."""
+        return min(range(len(self.values)), key=lambda step: abs(self.values[step] - value))
+
+    def heard(self, step: int) -> np.ndarray:
+        """What the tokenizer heard at a step, (T',) int16 for playback."""
+        value = self.values[step]
+        return to_int16(heard_at([value], self.wave, self.settings.kind, window_s=self.window_s)[0])
+
+    def spans_s(self, string: TokenString, step: int) -> list[tuple[float, float]]:
+        """Where the tokens of a step lie in the recording."""
+        value, kind, start_s = self.values[step], self.settings.kind, self.settings.start_s
+        speed = value if kind == "speed" else 1.0
+        start_s += value / 1000 if kind == "shift" else 0.0
+        return [(start_s + speed * start, start_s + speed * end) for start, end in string.spans_s]
+
+    def to_document(self) -> dict[str, Any]:
+        """What ``python -m pairalign sweep --json`` prints, and what it came from."""
+        return plain_json(
+            {
+                "checkpoint": self.model.name,
+                "model_sha256": self.model.sha256,
+                "device": self.model.device,
+                "file": self.file_name,
+                "kind": self.settings.kind,
+                "unit": KINDS[self.settings.kind].unit,
+                "values": list(self.values),
+                "start_s": self.settings.start_s,
+                "window_s": self.window_s,
+                "methods": {name: one.to_dict() for name, one in self.trajectories.items()},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean distance to the origin at every value with its 95 % interval, the mean content floor, and the measures."""
+
+    mean: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    floor: Sequence[float]
+    measures: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class AverageResult:
+    """The same sweep over several recordings. left_out: a sentence for every file that could not be used."""
+
+    settings: SweepSettings
+    names: Sequence[str]
+    windows_s: Sequence[float]
+    left_out: Sequence[str]
+    curves: Mapping[str, Curve]
+    seconds: float
+    model: ModelInfo
+
+
+def sweep_one(
+    services: Services,
+    path: str | Path | None,
+    settings: SweepSettings,
+    progress: Progress | None = None,
+    run_id: str = "",
+) -> SweepResult:
+    """Sweep one recording. User's mistakes are ValueError; stopping the run raises Cancelled."""
+    with services.running(run_id, progress) as report:
+        settings = _checked(services, settings)
+        wave = services.read(path)
+        report(0.05)
+        window_s = settings.window_s(len(wave))
+        first = round(settings.start_s * SAMPLE_RATE_HZ)
+        wave = wave[first : first + round((window_s + settings.reach_s) * SAMPLE_RATE_HZ)].copy()
+        started = time.perf_counter()
+        found = {
+            name: _sweep_all(services, [wave], [window_s], settings, name, part)[0]
+            for name, part in _portions(report, settings.methods)
+        }
+        seconds = time.perf_counter() - started
+        report(1.0)
+        return SweepResult(Path(str(path)).name, settings, window_s, wave, found, seconds, services.model_info())
+
+
+def sweep_average(
+    services: Services,
+    sources: Sequence[Source],
+    settings: SweepSettings,
+    progress: Progress | None = None,
+    run_id: str = "",
+) -> AverageResult:
+    """The same sweep over several recordings, each from its beginning and with its own window, in one batch a method.
+
+    Raises: ValueError for user's mistakes, Cancelled when the run is stopped.
+    """
+    settings = replace(settings, start_s=0.0)
+    _check_size(len(sources), len(settings.values))
+    with services.running(run_id, progress) as report:
+        settings = _checked(services, settings)
+        heard, left_out = recordings.read_all(services, sources, lambda wave: _needed(wave, settings), report)
+        windows_s = [settings.window_s(len(one.wave)) for one in heard]
+        waves = [one.wave for one in heard]
+        started = time.perf_counter()
+        curves = {
+            name: _curve(_sweep_all(services, waves, windows_s, settings, name, part))
+            for name, part in _portions(report, settings.methods)
+        }
+        seconds = time.perf_counter() - started
+        report(1.0)
+        names = [one.name for one in heard]
+        return AverageResult(settings, names, windows_s, left_out, curves, seconds, services.model_info())
+
+
+def _checked(services: Services, settings: SweepSettings) -> SweepSettings:
+    """The settings with methods that the checkpoint has. Raises ValueError for wrong numbers, before audio is read."""
+    _ = settings.values  # raises where the numbers make no sweep
+    return replace(settings, methods=methods.check(settings.methods, services.tokenizer()))
+
+
+def _portions(report: Progress, names: Sequence[str]) -> list[tuple[str, Progress]]:
+    return [(name, portion(report, index, len(names))) for index, name in enumerate(names)]
+
+
+def _sweep_all(
+    services: Services,
+    waves: Sequence[np.ndarray],
+    windows_s: Sequence[float],
+    settings: SweepSettings,
+    method: str,
+    progress: Callable[[float], None],
+) -> list[Trajectory]:
+    how = {"window_s": windows_s, "batch_size": BATCH_SIZE, "progress": progress}
+    with services.model() as tokenizer:
+        return sweep_batch(tokenizer, waves, *settings.numbers, method, **how)
+
+
+def _check_size(recordings_count: int, values_count: int) -> None:
+    if values_count < 3:
+        raise ValueError("an average needs a sweep of at least two steps; use a smaller step.")
+    if recordings_count * values_count > MAX_WINDOWS:
+        raise ValueError(
+            f"{recordings_count} recordings at {values_count} values are {recordings_count * values_count:,} windows;"
+            f" {MAX_WINDOWS:,} are allowed at once. Use a larger step or fewer recordings."
+        )
+
+
+def _needed(wave: np.ndarray, settings: SweepSettings) -> np.ndarray:
+    """The part of a recording (T,) that its sweep hears. Raises ValueError when it is too short, or silent."""
+    window_s = settings.window_s(len(wave))
+    part = wave[: round((window_s + settings.reach_s) * SAMPLE_RATE_HZ)]
+    starts = heard_at(settings.values, part, window_s=window_s) if settings.kind == "shift" else [part]
+    for window in starts:
+        wave_from_array(window, SAMPLE_RATE_HZ)  # here a silent one is named; later it would end the whole batch
+    return part
+
+
+def _curve(trajectories: Sequence[Trajectory]) -> Curve:
+    curve = drift.mean_curve(trajectories)
+    floor = np.mean([one.content_floor for one in trajectories], axis=0).tolist()
+    return Curve(curve["distance_to_origin"], curve["low"], curve["high"], floor, drift.measure_drift(trajectories))
