@@ -100,7 +100,7 @@ def _lay_out_output() -> _Output:
             sentences = gr.HTML(apply_default_css=False)
             table = gr.HTML(apply_default_css=False)
             with gr.Accordion("JSON", open=False):
-                document = gr.JSON(show_label=False, max_height=360)
+                document = gr.JSON(label="document", show_label=False, max_height=360)
             download = gr.Button("Download CSV", size="sm", elem_id="pa-compare-download")
     return _Output(empty, filled, source, bars, sentences, table, document, download)
 

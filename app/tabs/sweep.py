@@ -220,7 +220,7 @@ def _lay_out_output() -> _Output:
                 sound = parts.player(STEP_SOUND, "Chosen step")
             pair = gr.HTML(apply_default_css=False)
             with gr.Accordion("JSON", open=False):
-                document = gr.JSON(show_label=False, max_height=360)
+                document = gr.JSON(label="document", show_label=False, max_height=360)
             download = gr.Button("Download JSON", size="sm", elem_id="pa-sweep-download")
         with gr.Column(visible=False) as many:
             mean_plot = parts.plot("pa-average-plot", "Mean distance to the origin")

@@ -145,7 +145,7 @@ def _lay_out_output() -> _Output:
             with gr.Accordion("How likely is each string under each recording?", open=False) as likelihood:
                 table = gr.HTML(apply_default_css=False, min_height=60, elem_id="pa-views-likelihood")
             with gr.Accordion("JSON", open=False):
-                document = gr.JSON(show_label=False, max_height=360)
+                document = gr.JSON(label="document", show_label=False, max_height=360)
     return _Output(
         empty, filled, numbers, aligned, tuple(titles), tuple(players), tuple(plots), likelihood, table, document
     )

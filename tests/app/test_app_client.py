@@ -98,10 +98,12 @@ def test_regenerate_refuses_in_one_readable_sentence(client, recordings, options
         client.predict(None, api_name="/regenerate")
 
 
-def test_only_tokenize_is_public_and_it_is_documented(client):
+def test_the_public_events_are_verbs_and_documented(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(named) == ["/tokenize"]
-    assert "PairAlign token string" in named["/tokenize"]["description"]
+    assert sorted(named) == ["/compare", "/regenerate", "/sweep", "/tokenize", "/views"]
+    for about in named.values():
+        assert len(about["description"].split()) > 8
+        assert not any(one["parameter_name"].startswith("value_") for one in about["parameters"])
 
 
 def test_an_unexpected_failure_hides_its_traceback(client, recordings, services, monkeypatch):
