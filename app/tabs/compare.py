@@ -76,7 +76,7 @@ def build(services: Services, audio: gr.Audio) -> None:
 
 
 def _lay_out_settings(services: Services) -> tuple[gr.CheckboxGroup, gr.Checkbox, gr.File]:
-    found = methods.available(services.tokenizer())
+    found = methods.available(services)
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             chosen = gr.CheckboxGroup(

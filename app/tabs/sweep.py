@@ -170,7 +170,7 @@ def _wire_listening(out: _Output, result: gr.State) -> None:
 
 
 def _lay_out_settings(services: Services) -> _Settings:
-    found = methods.available(services.tokenizer())
+    found = methods.available(services)
     with gr.Row():
         kind = gr.Radio(list(KIND_LABELS.items()), value="shift", label="What changes", scale=3, min_width=280)
         stop = gr.Number(**_number("stop", "shift"), scale=1, min_width=120)

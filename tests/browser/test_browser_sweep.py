@@ -50,7 +50,7 @@ def test_a_sweep_shows_charts_ribbon_and_numbers(swept):
     assert page.locator(".pa-ribbon-row").count() == 6
     assert page.locator("#pa-sweep-plot .cartesianlayer .subplot").count() == 3
     legend = page.locator("#pa-sweep-plot .legendtext").all_text_contents()
-    assert legend == ["PairAlign", "VQ", "VQ smoothed", "content floor"]
+    assert legend == ["PairAlign", "VQ", "Viterbi-VQ", "content floor"]
     assert page.locator("#pa-sweep-results .pa-readings li").count() == 3
     assert "100 ms" in page.inner_text(".pa-step[aria-pressed=true]")
     axe_finds_nothing_serious(page)
