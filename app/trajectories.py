@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,9 @@ class SweepSettings:
         for name in ("stop", "step", "start_s"):
             number = getattr(self, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
-                raise ValueError(f"{name} is {number!r}; use a number.")
+                raise ValueError(f"{name} is {str(number)[:40]!r}; use a number.")
+        if not 0 <= self.start_s < math.inf:
+            raise ValueError(f"start_s is {self.start_s:g}; use 0 or more seconds.")
         return sweep_values(*self.numbers)
 
     @property
