@@ -9,12 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.colours import hue, oklch_hex, token_colour
+from app.methods import LOOKS
 from app.result import Envelope, MelImage, TokenizeResult
 from pairalign.strings import TokenString
 
 LANE_BARS = 600  # up to here a token is one rectangle with its glyph; above, a lane is one image row
 LANE_COLUMNS = 1_500
-METHOD_LABELS = {"pairalign": "PairAlign", "vq": "VQ", "viterbi": "Viterbi-VQ", "bpe": "BPE"}
+METHOD_LABELS = {name: look.label for name, look in LOOKS.items()}
 WAVE_COLOUR = "#6b7ff0"
 TEXT_COLOUR = "#7c8496"  # readable on white and on black; the page's stylesheet replaces it by the theme's own
 GRID_COLOUR = "rgba(128,136,152,0.22)"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pairalign.model.baselines import FITTED_METHODS
+from app.services import Services
 
 
 @dataclass(frozen=True)
@@ -23,27 +22,28 @@ class Look:
 LOOKS: Mapping[str, Look] = {
     "pairalign": Look("PairAlign", "written token by token by the decoder", "#6366f1", "solid", "circle"),
     "vq": Look("VQ", "the code of every 20 ms frame, repeats collapsed", "#d97706", "dash", "square"),
-    "viterbi": Look("VQ smoothed", "VQ where changing the code costs something", "#0d9488", "dot", "diamond"),
-    "viterbi_cost": Look("VQ thrifty", "smoothed VQ where rare codes cost more", "#65a30d", "longdash", "triangle-up"),
-    "bpe": Look("VQ + BPE", "VQ with frequent neighbours merged into one token", "#c026d3", "dashdot", "x"),
+    "viterbi": Look("Viterbi-VQ", "VQ where changing the code costs something", "#0d9488", "dot", "diamond"),
+    "viterbi_cost": Look("Thrifty VQ", "smoothed VQ where rare codes cost more", "#65a30d", "longdash", "triangle-up"),
+    "bpe": Look("BPE", "VQ with frequent neighbours merged into one token", "#c026d3", "dashdot", "x"),
     "mfcc": Look("MFCC", "clusters of MFCC frames, without any training", "#64748b", "longdashdot", "star"),
     "vq_raw": Look("VQ frames", "the code of every 20 ms frame", "#e11d48", "dot", "cross"),
 }
 
 
-def available(tokenizer: Any) -> tuple[str, ...]:
-    """Methods that the loaded checkpoint can write; some need baselines that were fitted and saved with it."""
-    return tuple(name for name in LOOKS if tokenizer.baselines is not None or name not in FITTED_METHODS)
+def available(services: Services) -> tuple[str, ...]:
+    """Methods that the loaded checkpoint can write, in the order of the page."""
+    found = services.methods()
+    return tuple(name for name in LOOKS if name in found)
 
 
-def check(methods: Sequence[str] | None, tokenizer: Any) -> tuple[str, ...]:
+def check(services: Services, chosen: Sequence[str] | None) -> tuple[str, ...]:
     """The chosen methods, each once, in the order of the page.
 
     Raises: ValueError when there is none, or one that this checkpoint does not have.
     """
-    allowed = available(tokenizer)
-    unknown = [str(name) for name in methods or () if name not in allowed]
-    if unknown or not methods:
+    allowed = available(services)
+    unknown = [str(name)[:40] for name in chosen or () if name not in allowed]
+    if unknown or not chosen:
         wrong = f"{', '.join(unknown)} cannot be written with this checkpoint" if unknown else "no method is chosen"
         raise ValueError(f"{wrong}; choose from {', '.join(allowed)}.")
-    return tuple(name for name in allowed if name in methods)
+    return tuple(name for name in allowed if name in chosen)

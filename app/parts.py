@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,9 +121,10 @@ def read_examples(folder: Path = EXAMPLES_DIR) -> list[dict[str, str]]:
     return [entry for entry in found if Path(entry["file"]).is_file()]
 
 
-def example_sources() -> list[Source]:
-    """The shipped recordings as a small set."""
-    return [Source(entry["file"], entry["name"], entry["text"]) for entry in read_examples()]
+def sources(audio: str | None, examples: bool, files: Sequence[str] | None) -> list[Source]:
+    """A small set of recordings: the shipped ones if wanted, the page's own if there is one, uploaded files."""
+    shipped = [Source(entry["file"], entry["name"], entry["text"]) for entry in read_examples()] if examples else []
+    return shipped + [Source(path, Path(path).name) for path in ([audio] if audio else []) + list(files or ())]
 
 
 def _examples(audio: gr.Audio) -> gr.Examples | None:

@@ -37,11 +37,6 @@ class Recording:
         return len(self.wave) / SAMPLE_RATE_HZ
 
 
-def from_files(paths: Sequence[str] | None) -> list[Source]:
-    """Uploaded files as sources; a file's name is all that is known about it."""
-    return [Source(str(path), Path(str(path)).name) for path in paths or ()]
-
-
 def read_all(
     services: Services, sources: Sequence[Source], cut: Callable[[np.ndarray], np.ndarray], report: Progress
 ) -> tuple[list[Recording], list[str]]:

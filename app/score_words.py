@@ -131,7 +131,7 @@ def _digits(name: str) -> int:
 
 
 def _hundredths(board: Scoreboard, name: str) -> str:
-    """'about 17 of 100 PairAlign tokens (VQ 25, VQ smoothed 23)'."""
+    """'about 17 of 100 PairAlign tokens (VQ 25, Viterbi-VQ 23)'."""
     first, *others = ((LOOKS[method].label, 100 * scores[name].value) for method, scores in board.scores.items())
     rest = ", ".join(f"{label} {value:.0f}" for label, value in others)
     return f"about {first[1]:.0f} of 100 {first[0]} tokens" + (f" ({rest})" if rest else "")

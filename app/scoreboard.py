@@ -64,16 +64,12 @@ class Scoreboard:
             name: {key: int(one.value) if key in COUNTS else one.value for key, one in scores.items()}
             for name, scores in self.scores.items()
         }
-        return plain_json(
-            {
-                "checkpoint": self.model.name,
-                "model_sha256": self.model.sha256,
-                "device": self.model.device,
-                "recordings": [{"file": name, "duration_s": round(seconds, 4)} for name, seconds in heard],
-                "left_out": list(self.left_out),
-                "methods": values,
-            }
-        )
+        found = {
+            "recordings": [{"file": name, "duration_s": round(seconds, 4)} for name, seconds in heard],
+            "left_out": list(self.left_out),
+            "methods": values,
+        }
+        return self.model.to_document() | plain_json(found)
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ def compare(
     Of a recording the loudest 3 s count. Raises: ValueError for user's mistakes, Cancelled when the run is stopped.
     """
     with services.running(run_id, progress) as report:
-        names = methods.check(chosen, services.tokenizer())
+        names = methods.check(services, chosen)
         heard, left_out = recordings.read_all(services, sources, loudest_part, report)
         started = time.perf_counter()
         versions = make_versions(heard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,9 @@ class SweepSettings:
         for name in ("stop", "step", "start_s"):
             number = getattr(self, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
-                raise ValueError(f"{name} is {number!r}; use a number.")
+                raise ValueError(f"{name} is {str(number)[:40]!r}; use a number.")
+        if not 0 <= self.start_s < math.inf:
+            raise ValueError(f"start_s is {self.start_s:g}; use 0 or more seconds.")
         return sweep_values(*self.numbers)
 
     @property
@@ -108,20 +111,16 @@ class SweepResult:
 
     def to_document(self) -> dict[str, Any]:
         """What ``python -m pairalign sweep --json`` prints, and what it came from."""
-        return plain_json(
-            {
-                "checkpoint": self.model.name,
-                "model_sha256": self.model.sha256,
-                "device": self.model.device,
-                "file": self.file_name,
-                "kind": self.settings.kind,
-                "unit": KINDS[self.settings.kind].unit,
-                "values": list(self.values),
-                "start_s": self.settings.start_s,
-                "window_s": self.window_s,
-                "methods": {name: one.to_dict() for name, one in self.trajectories.items()},
-            }
-        )
+        found = {
+            "file": self.file_name,
+            "kind": self.settings.kind,
+            "unit": KINDS[self.settings.kind].unit,
+            "values": list(self.values),
+            "start_s": self.settings.start_s,
+            "window_s": self.window_s,
+            "methods": {name: one.to_dict() for name, one in self.trajectories.items()},
+        }
+        return self.model.to_document() | plain_json(found)
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def sweep_average(
 def _checked(services: Services, settings: SweepSettings) -> SweepSettings:
     """The settings with methods that the checkpoint has. Raises ValueError for wrong numbers, before audio is read."""
     _ = settings.values  # raises where the numbers make no sweep
-    return replace(settings, methods=methods.check(settings.methods, services.tokenizer()))
+    return replace(settings, methods=methods.check(services, settings.methods))
 
 
 def _portions(report: Progress, names: Sequence[str]) -> list[tuple[str, Progress]]:

@@ -1,6 +1,6 @@
-"""Screenshots of the app for the documentation: launches it, uploads one recording, writes PNG files.
+"""Screenshots of every tab for the documentation: launches the app, uses it, writes small PNG files.
 
-    python scripts/take_screenshots.py --audio app/examples/harbour_a.ogg --out docs/screenshots
+    python -m scripts.take_screenshots --audio app/examples/harbour_a.ogg --out docs/screenshots
 
 Needs Chromium and Playwright's Python package.
 """
@@ -17,12 +17,17 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# name, theme, width, height, whole page
-SHOTS = (
-    ("tokenize-light", "light", 1280, 900, True),
-    ("tokenize-dark", "dark", 1280, 900, True),
-    ("tokenize-phone", "dark", 390, 844, False),
-)
+# name -> theme, width, height; phones show what is on the screen, the others the whole page
+SIZES = {"light": ("light", 1280, 900), "dark": ("dark", 1280, 900), "phone": ("dark", 390, 844)}
+# tab -> what to press, and what has to be there before the picture is taken
+TABS = {
+    "tokenize": ("#pa-tokenize", ("#pa-results .pa-chip", "#pa-plot .main-svg")),
+    "views": ("#pa-views", ("#pa-views-results .pa-chip", "#pa-views-plot-b .main-svg")),
+    "sweep": ("#pa-sweep", ("#pa-sweep-plot .main-svg",)),
+    "compare": ("#pa-compare", (".pa-tab:has(#pa-compare) .pa-results table",)),
+    "learn": ("#pa-reveal", (".pa-verdict",)),
+}
+COLOURS = 128  # of a palette: a third of the size, and nobody sees it
 
 
 def start_app(checkpoint: str, device: str) -> tuple[subprocess.Popen, str]:
@@ -45,8 +50,8 @@ def start_app(checkpoint: str, device: str) -> tuple[subprocess.Popen, str]:
     raise SystemExit("take_screenshots: the app did not answer within two minutes")
 
 
-def take(url: str, audio: Path, out: Path, chromium: str) -> list[Path]:
-    """Tokenize `audio` in every theme and width of SHOTS and photograph the page."""
+def take(url: str, audio: Path, out: Path, chromium: str, tabs: list[str]) -> list[Path]:
+    """Use every tab with `audio` in every size and photograph the page."""
     from playwright.sync_api import sync_playwright
 
     written = []
@@ -54,30 +59,66 @@ def take(url: str, audio: Path, out: Path, chromium: str) -> list[Path]:
         browser = tool.chromium.launch(
             executable_path=chromium, headless=False, args=["--headless=new", "--no-sandbox", "--hide-scrollbars"]
         )
-        for name, theme, width, height, whole in SHOTS:
-            page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
+        for size, (theme, width, height) in SIZES.items():
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(120_000)
             page.goto(f"{url}?__theme={theme}")
             page.locator('#pa-audio button[aria-label="Upload file"]').click()
             page.locator("#pa-audio input[type=file]").first.set_input_files(str(audio))
             page.wait_for_selector('#pa-audio button[aria-label="Clear"]')
-            page.click("#pa-tokenize")
-            page.wait_for_selector(".pa-chip")
-            page.wait_for_selector("#pa-plot .main-svg")
-            page.wait_for_timeout(1_500)  # waveform and figure fade in
-            if not whole:
-                page.locator("#pa-results").scroll_into_view_if_needed()
-                page.evaluate("document.querySelector('#pa-results').scrollIntoView()")
-            written.append(out / f"{name}.png")
-            page.screenshot(path=str(written[-1]), full_page=whole)
+            for tab in tabs:
+                use(page, tab, whole=size != "phone")
+                written.append(out / f"{tab}-{size}.png")
+                page.screenshot(path=str(written[-1]), full_page=size != "phone")
+                shrink(written[-1])
             page.close()
         browser.close()
     return written
+
+
+def use(page, tab: str, whole: bool) -> None:
+    """Open a tab, run it, and wait until it shows what it found."""
+    button, shown = TABS[tab]
+    open_tab(page, tab)
+    page.click(button)
+    for selector in shown:
+        page.locator(selector).first.wait_for()
+    page.wait_for_timeout(1_500)  # waveform and figures fade in
+    page.mouse.move(0, 0)
+    page.evaluate("document.activeElement.blur()")
+    if not whole:
+        page.locator(button).evaluate(
+            "(start) => start.closest('.pa-tab').querySelector('.pa-results').scrollIntoView()"
+        )
+        page.wait_for_timeout(300)
+    else:
+        page.evaluate("scrollTo(0, 0)")
+
+
+def open_tab(page, tab: str) -> None:
+    """Press the tab; on a phone it may wait in the menu of those that have no room."""
+    name = tab.title()
+    button = page.get_by_role("tab", name=name, exact=True)
+    if not button.is_visible():
+        page.locator(".overflow-menu > button").click()
+        button = page.locator(".overflow-dropdown button", has_text=name)
+    button.click()
+
+
+def shrink(path: Path) -> None:
+    """Write a PNG again with a palette."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=Path, default=ROOT / "app" / "examples" / "harbour_a.ogg")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
+    parser.add_argument("--tabs", nargs="*", choices=list(TABS), default=list(TABS))
     parser.add_argument("--checkpoint", default="base")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--chromium", default="/usr/bin/chromium")
@@ -87,7 +128,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     server, url = start_app(options.checkpoint, options.device)
     try:
-        for path in take(url, options.audio, options.out, options.chromium):
+        for path in take(url, options.audio, options.out, options.chromium, options.tabs):
             print(path)
     finally:
         server.terminate()

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import methods, parts, recordings, score_words
+from app import methods, parts, score_words
 from app.scoreboard import Scoreboard, compare
 from app.services import Cancelled, Services
 
@@ -52,8 +52,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         change_shift, change_speed, change_warp, change_noise, change_room, change_telephone (edits per token between a
         recording and its changed version); null where recordings are too few. Also checkpoint, model_sha256, device.
         """
-        sources = recordings.from_files([audio] if audio else None) + recordings.from_files(files)
-        sources = (parts.example_sources() if examples else []) + sources
+        sources = parts.sources(audio, examples, files)
 
         def report(done: float) -> None:
             progress(done, desc="Comparing")
@@ -76,7 +75,7 @@ def build(services: Services, audio: gr.Audio) -> None:
 
 
 def _lay_out_settings(services: Services) -> tuple[gr.CheckboxGroup, gr.Checkbox, gr.File]:
-    found = methods.available(services.tokenizer())
+    found = methods.available(services)
     with gr.Row():
         with gr.Column(scale=3, min_width=280):
             chosen = gr.CheckboxGroup(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app import methods, parts, recordings, ribbon, sweep_figures, sweep_words
+from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.alignment import alignment_html
 from app.services import Cancelled, Services
-from app.trajectories import DEFAULT_METHODS, STEPS, AverageResult, SweepResult, SweepSettings, sweep_average, sweep_one
+from app.tabs import sweep_average
+from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.sweep import KINDS, WINDOW_S
 
@@ -22,6 +24,7 @@ FIRST_SOUND, STEP_SOUND = "pa-sweep-first", "pa-sweep-sound"
 MARK_JS = "() => window.PairAlign.markStep?.()"  # sweep.js
 GONE = "This sweep is no longer kept on the server. Press Sweep again."
 DOWNLOAD_JS = "(doc) => { window.PairAlign.saveDocument(doc, '.sweep.json'); }"  # save.js
+PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -34,20 +37,14 @@ class _Settings:
 
 
 @dataclass(frozen=True)
-class _Many:
-    """What goes into an average."""
-
-    examples: gr.Checkbox
-    files: gr.File
-    start: gr.Button
-
-
-@dataclass(frozen=True)
 class _Output:
+    """What shows a sweep, in the order in which it is laid out."""
+
     empty: gr.HTML
-    one: gr.Column
+    filled: gr.Column
     source: gr.HTML
     plot: gr.Plot
+    table: gr.HTML
     statistics: gr.HTML
     method: gr.Radio
     ribbon: gr.HTML
@@ -56,29 +53,19 @@ class _Output:
     first: gr.Audio
     sound: gr.Audio
     pair: gr.HTML
-    table: gr.HTML
     document: gr.JSON
     download: gr.Button
-    many: gr.Column
-    mean_source: gr.HTML
-    mean_plot: gr.Plot
-    mean_table: gr.HTML
 
     @property
     def drawn(self) -> list[Any]:
         """Outputs of `_draw`."""
-        shown = [self.empty, self.one, self.many, self.source, self.plot, self.statistics, self.method, self.table]
-        return [*shown, self.step, self.ribbon, *self.listened]
+        shown = [self.empty, self.filled, self.source, self.plot, self.table, self.statistics]
+        return [*shown, self.method, self.ribbon, self.step, *self.listened]
 
     @property
     def listened(self) -> list[Any]:
         """Outputs of `_listen`."""
         return [self.heading, self.first, self.sound, self.pair]
-
-    @property
-    def averaged(self) -> list[Any]:
-        """Outputs of `_draw_average`."""
-        return [self.empty, self.one, self.many, self.mean_source, self.mean_plot, self.mean_table]
 
 
 def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Component]:
@@ -88,9 +75,32 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     """
     settings = _lay_out_settings(services)
     bar = parts.run_bar("sweep", "Sweep", HINT)
-    many = _lay_out_many()
-    out = _lay_out_output()
+    many = sweep_average.lay_out_inputs()
+    with gr.Column(elem_id="pa-sweep-results", elem_classes="pa-results"):
+        out = _lay_out_output()
+        mean = sweep_average.lay_out_output()
     result = gr.State(None, time_to_live=KEPT_S)
+    model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
+    numbers = [settings.kind, settings.stop, settings.step]
+    inputs = [audio, *numbers, settings.start, settings.methods]
+    # two steps: the first is the public one and answers with the document alone, the second draws it
+    swept = bar.start.click(_event(services), inputs, [out.document, result], api_name="sweep", **model)
+    drawn = swept.success(_draw, [result, out.method], [mean.filled, *out.drawn], **PRIVATE)
+    drawn.then(None, js=MARK_JS, **PRIVATE)
+    mean_inputs = [audio, *numbers, settings.methods, many.examples, many.files]
+    mean_outputs = [out.empty, out.filled, *mean.drawn]
+    averaged = many.start.click(
+        sweep_average.event(services), mean_inputs, mean_outputs, api_visibility="private", **model
+    )
+    parts.wire_stop(services, bar, [swept, averaged])
+    _wire_settings(services, audio, settings)
+    _wire_listening(out, result)
+    out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
+    return {"kind": settings.kind, "stop": settings.stop, "step": settings.step}
+
+
+def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
+    """The public event."""
 
     def sweep(
         audio: str | None,
@@ -111,73 +121,55 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
         (edits per token of the longer string), lengths, strings (ids, text, times), and statistics of the whole path;
         checkpoint, model_sha256 and device. A recording without room for 3 s is swept with a shorter window_s.
         """
+
+        def report(done: float) -> None:
+            progress(done, desc="Sweeping")
+
         chosen = SweepSettings(kind, stop, step, start_s or 0.0, methods)
-        report, run_id = _reporter(progress), parts.run_id(request)
         try:
-            found = parts.readably(lambda: sweep_one(services, audio, chosen, report, run_id))
+            found = parts.readably(lambda: sweep_one(services, audio, chosen, report, parts.run_id(request)))
         except Cancelled:
             return gr.skip(), gr.skip()  # the old result stays
         return found.to_document(), found
 
-    def average(
-        audio: str | None,
-        kind: str,
-        stop: float | None,
-        step: float | None,
-        methods: list[str],
-        examples: bool,
-        files: list[str] | None,
-        request: gr.Request,
-        progress: gr.Progress = PROGRESS,
-    ) -> tuple[Any, ...]:
-        sources = recordings.from_files([audio] if audio else None) + recordings.from_files(files)
-        sources = (parts.example_sources() if examples else []) + sources
-        chosen = SweepSettings(kind, stop, step, 0.0, methods)
-        report, run_id = _reporter(progress), parts.run_id(request)
-        try:
-            return _draw_average(parts.readably(lambda: sweep_average(services, sources, chosen, report, run_id)))
-        except Cancelled:
-            return (gr.skip(),) * len(out.averaged)
+    return sweep
 
-    numbers = [settings.kind, settings.stop, settings.step]
-    model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
-    inputs = [audio, *numbers, settings.start, settings.methods]
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    # two steps: the first is the public one and answers with the document alone, the second draws it
-    swept = bar.start.click(sweep, inputs, [out.document, result], api_name="sweep", **model)
-    swept.success(_draw, [result, out.method], out.drawn, **private).then(None, js=MARK_JS, **private)
-    many_inputs = [audio, *numbers, settings.methods, many.examples, many.files]
-    averaged = many.start.click(average, many_inputs, out.averaged, api_visibility="private", **model)
-    parts.wire_stop(services, bar, [swept, averaged])
-    settings.kind.input(_usual_numbers, settings.kind, [settings.stop, settings.step], **private)
-    settings.kind.change(_number_labels, settings.kind, [settings.stop, settings.step], **private)
-    # another recording is heard from its beginning
+
+def _wire_settings(services: Services, audio: gr.Audio, settings: _Settings) -> None:
+    """Every kind of sweep has its own numbers; another recording is heard from its beginning."""
+    pair = [settings.stop, settings.step]
+    settings.kind.input(_usual_numbers, settings.kind, pair, **PRIVATE)
+    settings.kind.change(_number_labels, settings.kind, pair, **PRIVATE)
     audio.change(None, None, settings.start, js="() => 0", api_visibility="private")
-    audio.change(lambda path: _start_slider(services, path), audio, settings.start, **private)
-    _wire_listening(out, result)
-    out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
-    return {"kind": settings.kind, "stop": settings.stop, "step": settings.step}
+    audio.change(lambda path: _start_slider(services, path), audio, settings.start, **PRIVATE)
 
 
 def _wire_listening(out: _Output, result: gr.State) -> None:
     """Choosing a step, or whose strings are shown, redraws what belongs to it; the last of many choices counts."""
     event = {"trigger_mode": "always_last", "concurrency_id": "listen", "show_progress": "hidden"}
-    event |= {"api_visibility": "private"}
+    event["api_visibility"] = "private"
     inputs = [result, out.method, out.step]
     out.step.input(_listen, inputs, out.listened, **event)
     redrawn = out.method.input(_show_method, inputs, [out.ribbon, *out.listened], **event)
-    redrawn.then(None, js=MARK_JS, show_progress="hidden", api_visibility="private")
+    redrawn.then(None, js=MARK_JS, **PRIVATE)
 
 
 def _lay_out_settings(services: Services) -> _Settings:
-    found = methods.available(services.tokenizer())
+    found = methods.available(services)
     with gr.Row():
         kind = gr.Radio(list(KIND_LABELS.items()), value="shift", label="What changes", scale=3, min_width=280)
         stop = gr.Number(**_number("stop", "shift"), scale=1, min_width=120)
         step = gr.Number(**_number("step", "shift"), scale=1, min_width=120)
     with gr.Row():
         start = gr.Slider(
-            0, 1, value=0, step=0.1, label="The 3 s window begins at (s)", visible=False, scale=2, min_width=260
+            0,
+            services.limits.max_duration_s,
+            value=0,
+            step=0.1,
+            label="The 3 s window begins at (s)",
+            visible=False,
+            scale=2,
+            min_width=260,
         )
         chosen = gr.CheckboxGroup(
             [(methods.LOOKS[name].label, name) for name in found],
@@ -189,46 +181,27 @@ def _lay_out_settings(services: Services) -> _Settings:
     return _Settings(kind, stop, step, start, chosen)
 
 
-def _lay_out_many() -> _Many:
-    with gr.Accordion("Average over several recordings", open=False):
-        with gr.Row():
-            with gr.Column(scale=1, min_width=240):
-                examples = gr.Checkbox(True, label="The shipped examples")
-                gr.HTML('<p class="pa-hint">With the recording above, if there is one.</p>', apply_default_css=False)
-                start = gr.Button("Average", elem_id="pa-average")
-            files = gr.File(
-                label="More recordings", file_count="multiple", file_types=["audio"], height=130, scale=2, min_width=260
-            )
-    return _Many(examples, files, start)
-
-
 def _lay_out_output() -> _Output:
-    with gr.Column(elem_id="pa-sweep-results", elem_classes="pa-results"):
-        empty = gr.HTML(sweep_words.EMPTY_HTML, apply_default_css=False)
-        with gr.Column(visible=False) as one:
-            source = gr.HTML(apply_default_css=False)
-            plot = parts.plot("pa-sweep-plot", "Distances and lengths")
-            with gr.Accordion("Charts as a table", open=False):
-                table = gr.HTML(apply_default_css=False)
-            statistics = gr.HTML(apply_default_css=False)
-            method = gr.Radio([], label="Strings of", elem_id="pa-sweep-method")
-            drawn = gr.HTML(apply_default_css=False)
-            step = gr.Slider(0, 1, label="Listen at", elem_id="pa-sweep-step")
-            heading = gr.HTML(apply_default_css=False)
-            with gr.Row():
-                first = parts.player(FIRST_SOUND, "First step")
-                sound = parts.player(STEP_SOUND, "Chosen step")
-            pair = gr.HTML(apply_default_css=False)
-            with gr.Accordion("JSON", open=False):
-                document = gr.JSON(label="document", show_label=False, max_height=360)
-            download = gr.Button("Download JSON", size="sm", elem_id="pa-sweep-download")
-        with gr.Column(visible=False) as many:
-            mean_plot = parts.plot("pa-average-plot", "Mean distance to the origin")
-            mean_source = gr.HTML(apply_default_css=False)
-            with gr.Accordion("Chart as a table", open=False):
-                mean_table = gr.HTML(apply_default_css=False)
-    shown = (empty, one, source, plot, statistics, method, drawn, step, heading, first, sound, pair, table)
-    return _Output(*shown, document, download, many, mean_source, mean_plot, mean_table)
+    empty = gr.HTML(sweep_words.EMPTY_HTML, apply_default_css=False)
+    with gr.Column(visible=False) as filled:
+        source = gr.HTML(apply_default_css=False)
+        plot = parts.plot("pa-sweep-plot", "Distances and lengths")
+        with gr.Accordion("Charts as a table", open=False):
+            table = gr.HTML(apply_default_css=False)
+        statistics = gr.HTML(apply_default_css=False)
+        method = gr.Radio([], label="Strings of", elem_id="pa-sweep-method")
+        rows = gr.HTML(apply_default_css=False)
+        step = gr.Slider(0, 1, label="Listen at", elem_id="pa-sweep-step")
+        heading = gr.HTML(apply_default_css=False)
+        with gr.Row():
+            first = parts.player(FIRST_SOUND, "First step")
+            sound = parts.player(STEP_SOUND, "Chosen step")
+        pair = gr.HTML(apply_default_css=False)
+        with gr.Accordion("JSON", open=False):
+            document = gr.JSON(label="document", show_label=False, max_height=360)
+        download = gr.Button("Download JSON", size="sm", elem_id="pa-sweep-download")
+    shown = (empty, filled, source, plot, table, statistics, method, rows, step, heading, first, sound, pair)
+    return _Output(*shown, document, download)
 
 
 def _number(name: str, kind: str) -> dict[str, Any]:
@@ -261,32 +234,32 @@ def _start_slider(services: Services, path: str | None) -> dict[str, Any]:
 
 
 def _draw(found: SweepResult | None, method: str | None) -> tuple[Any, ...]:
-    """Values for `_Output.drawn`; the last step is listened to first."""
+    """An average is hidden, then values for `_Output.drawn`; the last step is listened to first."""
     if found is None:
         return (gr.skip(),) * 14
     names = list(found.trajectories)
     method = method if method in names else names[0]
     low, high = sorted((found.values[0], found.values[-1]))
-    step = abs(found.values[1] - found.values[0])
-    listen = {"minimum": low, "maximum": high, "step": round(step, 9), "value": found.values[-1]}
+    step = round(abs(found.values[1] - found.values[0]), 9)
+    label = f"Listen at ({_unit(found.settings.kind)})"
     return (
         gr.update(visible=False),
-        gr.update(visible=True),
         gr.update(visible=False),
+        gr.update(visible=True),
         sweep_words.source_html(found),
         sweep_figures.sweep_figure(found),
+        sweep_words.steps_table_html(found),
         sweep_words.statistics_html(found),
         gr.update(choices=[(methods.LOOKS[name].label, name) for name in names], value=method),
-        sweep_words.steps_table_html(found),
-        gr.update(label=f"Listen at ({_unit(found.settings.kind)})", **listen),
         ribbon.ribbon_html(found, method),
+        gr.update(label=label, minimum=low, maximum=high, step=step, value=found.values[-1]),
         *_listen(found, method, found.values[-1]),
     )
 
 
 def _show_method(found: SweepResult | None, method: str, value: float) -> tuple[Any, ...]:
     """The ribbon and the alignment of another method."""
-    heard = _listen(found, method, value)
+    heard = _listen(found, method, value)  # refuses what is gone or unknown
     return ribbon.ribbon_html(found, method), *heard
 
 
@@ -306,19 +279,3 @@ def _listen(found: SweepResult | None, method: str, value: float) -> tuple[Any, 
         (SAMPLE_RATE_HZ, found.heard(step)),
         alignment_html(strings[0], strings[step], f"A · {labels[0]}", f"B · {labels[1]}", FIRST_SOUND, STEP_SOUND),
     )
-
-
-def _draw_average(found: AverageResult) -> tuple[Any, ...]:
-    """Values for `_Output.averaged`."""
-    return (
-        gr.update(visible=False),
-        gr.update(visible=False),
-        gr.update(visible=True),
-        sweep_words.average_html(found),
-        sweep_figures.average_figure(found),
-        sweep_words.average_table_html(found),
-    )
-
-
-def _reporter(progress: gr.Progress) -> Any:
-    return lambda done: progress(done, desc="Sweeping")

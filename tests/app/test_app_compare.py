@@ -10,8 +10,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app import score_words, scoreboard
-from app.parts import example_sources
+from app import parts, score_words, scoreboard
 from app.recordings import Recording, Source
 from app.scoreboard import CHANGES, Scoreboard, compare, loudest_part, make_versions, measure
 from app.services import Cancelled, Services
@@ -23,7 +22,7 @@ MEASURES = {"tokens_per_s", "bits_per_s", "tokens", "vocab_used", "ned_pair", "n
 
 @pytest.fixture(scope="module")
 def board(services: Services) -> Scoreboard:
-    return compare(services, example_sources()[:3], ["pairalign", "vq"])
+    return compare(services, parts.sources(None, True, None)[:3], ["pairalign", "vq"])
 
 
 class TestService:
@@ -35,7 +34,7 @@ class TestService:
             assert scores["change_room"].low <= scores["change_room"].value <= scores["change_room"].high
 
     def test_the_numbers_are_those_of_the_strings(self, board: Scoreboard, services: Services) -> None:
-        waves = [services.read(source.path) for source in example_sources()[:3]]
+        waves = [services.read(source.path) for source in parts.sources(None, True, None)[:3]]
         clean = [wave[: min(len(wave), 48_800) - 800] for wave in waves]
         strings = services.tokenizer().tokenize_batch(clean, "vq")
         assert board.scores["vq"]["tokens"].value == sum(map(len, strings))
@@ -45,7 +44,7 @@ class TestService:
     def test_fitted_methods_are_there_where_the_checkpoint_has_them(self, fitted_tokenizer, tiny_checkpoint) -> None:
         fitted = Services(str(tiny_checkpoint), "cpu")
         fitted._tokenizer = fitted_tokenizer
-        found = compare(fitted, example_sources()[:2], ["mfcc", "bpe", "pairalign"])
+        found = compare(fitted, parts.sources(None, True, None)[:2], ["mfcc", "bpe", "pairalign"])
         assert list(found.scores) == ["pairalign", "bpe", "mfcc"], "in the order of the page"
         assert found.vocab_sizes["bpe"] > found.vocab_sizes["pairalign"]
 
@@ -57,7 +56,7 @@ class TestService:
         assert "needs at least two recordings that say different things" in score_words.source_html(found)
 
     def test_what_cannot_be_used_is_named(self, services: Services, recordings: dict[str, Path]) -> None:
-        given = [Source(str(recordings["bad.wav"]), "bad.wav"), *example_sources()[:1]]
+        given = [Source(str(recordings["bad.wav"]), "bad.wav"), *parts.sources(None, True, None)[:1]]
         found = compare(services, given, ["vq"])
         assert len(found.names) == 1 and found.left_out[0].startswith("bad.wav: ")
         assert "bad.wav" in score_words.source_html(found)
@@ -66,8 +65,8 @@ class TestService:
         ("given", "chosen", "message"),
         [
             ([], ["vq"], "tick the examples, upload files, or record one"),
-            (example_sources()[:1], [], "no method is chosen"),
-            (example_sources()[:1], ["magic"], "magic cannot be written"),
+            (parts.sources(None, True, None)[:1], [], "no method is chosen"),
+            (parts.sources(None, True, None)[:1], ["magic"], "magic cannot be written"),
         ],
     )
     def test_mistakes_are_named(self, services: Services, given, chosen, message: str) -> None:
@@ -76,7 +75,7 @@ class TestService:
 
     def test_stop_ends_it(self, services: Services) -> None:
         with pytest.raises(Cancelled):
-            compare(services, example_sources()[:1], ["vq"], lambda _: services.stop("page"), "page")
+            compare(services, parts.sources(None, True, None)[:1], ["vq"], lambda _: services.stop("page"), "page")
 
 
 class TestVersions:

@@ -13,7 +13,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app import methods, recordings, ribbon, sweep_figures, sweep_words
+from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.recordings import Source
 from app.services import Cancelled
 from app.trajectories import SweepResult, SweepSettings, sweep_average, sweep_one
@@ -85,6 +85,8 @@ class TestOneRecording:
             (SweepSettings("speed", 3.0), "allows 0.5 to 2 x"),
             (SweepSettings(stop="far"), "stop is 'far'; use a number"),
             (SweepSettings(stop=2_900, step=100), r"lasts 3.10 s and this sweep needs at least 3.40 s"),
+            (SweepSettings(start_s=-1.0), "start_s is -1; use 0 or more seconds"),
+            (SweepSettings(start_s=9.0), r"lasts 3.10 s and this sweep needs at least 9.60 s"),
             (SweepSettings(methods=()), "no method is chosen; choose from pairalign, vq"),
             (SweepSettings(methods=("bpe",)), "bpe cannot be written with this checkpoint"),
             (SweepSettings("pitch"), "use one of shift, snr, speed, warp"),
@@ -149,7 +151,7 @@ class TestSeveralRecordings:
 
 
 def from_files(*paths: Path) -> list[Source]:
-    return recordings.from_files([str(path) for path in paths])
+    return parts.sources(None, False, [str(path) for path in paths])
 
 
 class TestCharts:

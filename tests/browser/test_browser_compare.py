@@ -30,7 +30,7 @@ def test_the_examples_fill_bars_sentences_and_table(open_page, tmp_path: Path):
     assert page.locator(".pa-bar-panel").count() == 9
     assert page.locator(".pa-bar-panel").first.locator("li").count() == 3
     heads = page.locator("#pa-compare-results .pa-measures thead th").all_inner_texts()
-    assert heads == ["Measure", "PairAlign", "VQ", "VQ smoothed"]
+    assert heads == ["Measure", "PairAlign", "VQ", "Viterbi-VQ"]
     assert "6 recordings" in page.inner_text("#pa-compare-results .pa-source")
     assert "tokens a second" in page.inner_text("#pa-compare-results .pa-readings")
     with page.expect_download() as download:

@@ -50,7 +50,7 @@ def test_a_sweep_shows_charts_ribbon_and_numbers(swept):
     assert page.locator(".pa-ribbon-row").count() == 6
     assert page.locator("#pa-sweep-plot .cartesianlayer .subplot").count() == 3
     legend = page.locator("#pa-sweep-plot .legendtext").all_text_contents()
-    assert legend == ["PairAlign", "VQ", "VQ smoothed", "content floor"]
+    assert legend == ["PairAlign", "VQ", "Viterbi-VQ", "content floor"]
     assert page.locator("#pa-sweep-results .pa-readings li").count() == 3
     assert "100 ms" in page.inner_text(".pa-step[aria-pressed=true]")
     axe_finds_nothing_serious(page)
@@ -136,3 +136,17 @@ def test_a_phone_in_the_dark(open_page, speech_wav):
     inside = "(box) => box.scrollWidth > box.clientWidth"
     assert page.locator(".pa-ribbon-scroll").evaluate(inside), "the ribbon scrolls inside itself"
     axe_finds_nothing_serious(page)
+
+
+def test_a_lesson_sets_the_sweep_and_starts_it(open_page):
+    page = open_page()
+    page.get_by_role("tab", name="Sweep").click()
+    page.get_by_text("Noise", exact=True).click()
+    page.get_by_label("Down to (dB)").wait_for()
+    page.get_by_role("tab", name="Learn").click()
+    page.get_by_label("3. Slide the window").check()
+    page.click("#pa-try")
+    page.wait_for_selector(".pa-ribbon-row")
+    assert page.locator(".pa-ribbon-row").count() == 21
+    assert page.get_by_label("Up to (ms)").input_value() == "100"
+    assert "slow.ogg" in page.inner_text("#pa-sweep-results .pa-source")

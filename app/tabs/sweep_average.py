@@ -1,0 +1,103 @@
+"""The part of the Sweep tab that sweeps several recordings and shows their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app import parts, sweep_figures, sweep_words
+from app.services import Cancelled, Services
+from app.trajectories import AverageResult, SweepSettings, sweep_average
+
+PROGRESS = gr.Progress()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What goes into an average."""
+
+    examples: gr.Checkbox
+    files: gr.File
+    start: gr.Button
+
+
+@dataclass(frozen=True)
+class Output:
+    """What shows an average."""
+
+    filled: gr.Column
+    plot: gr.Plot
+    measures: gr.HTML
+    table: gr.HTML
+
+    @property
+    def drawn(self) -> list[Any]:
+        """What `event` fills, after the empty state and a single sweep, which it hides."""
+        return [self.filled, self.plot, self.measures, self.table]
+
+
+def lay_out_inputs() -> Inputs:
+    """Which recordings, in the current Blocks."""
+    with gr.Accordion("Average over several recordings", open=False):
+        with gr.Row():
+            with gr.Column(scale=1, min_width=240):
+                examples = gr.Checkbox(True, label="The shipped examples")
+                gr.HTML('<p class="pa-hint">With the recording above, if there is one.</p>', apply_default_css=False)
+                start = gr.Button("Average", elem_id="pa-average")
+            files = gr.File(
+                label="More recordings", file_count="multiple", file_types=["audio"], height=130, scale=2, min_width=260
+            )
+    return Inputs(examples, files, start)
+
+
+def lay_out_output() -> Output:
+    """The mean curves and their numbers, in the current Blocks."""
+    with gr.Column(visible=False) as filled:
+        plot = parts.plot("pa-average-plot", "Mean distance to the origin")
+        measures = gr.HTML(apply_default_css=False)
+        with gr.Accordion("Chart as a table", open=False):
+            table = gr.HTML(apply_default_css=False)
+    return Output(filled, plot, measures, table)
+
+
+def event(services: Services) -> Callable[..., tuple[Any, ...]]:
+    """What the button does: the same sweep over all recordings."""
+
+    def average(
+        audio: str | None,
+        kind: str,
+        stop: float | None,
+        step: float | None,
+        methods: list[str],
+        examples: bool,
+        files: list[str] | None,
+        request: gr.Request,
+        progress: gr.Progress = PROGRESS,
+    ) -> tuple[Any, ...]:
+        sources, settings = parts.sources(audio, examples, files), SweepSettings(kind, stop, step, 0.0, methods)
+
+        def report(done: float) -> None:
+            progress(done, desc="Sweeping")
+
+        try:
+            found = parts.readably(lambda: sweep_average(services, sources, settings, report, parts.run_id(request)))
+        except Cancelled:
+            return (gr.skip(),) * 6  # the old result stays
+        return _draw(found)
+
+    return average
+
+
+def _draw(found: AverageResult) -> tuple[Any, ...]:
+    """The empty state and a single sweep are hidden, then values for `Output.drawn`."""
+    return (
+        gr.update(visible=False),
+        gr.update(visible=False),
+        gr.update(visible=True),
+        sweep_figures.average_figure(found),
+        sweep_words.average_html(found),
+        sweep_words.average_table_html(found),
+    )
