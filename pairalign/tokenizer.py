@@ -93,6 +93,43 @@ class Tokenizer:
 
         warps: vocal-tract factors of `views`, one per recording: that part of a view exists on the mel axis only.
         """
+        return self.tokenize_methods(audio, [method], batch_size, options, progress, warps)[method]
+
+    @torch.inference_mode()
+    def tokenize_methods(
+        self,
+        audio: Sequence[Audio],
+        methods: Sequence[str],
+        batch_size: int = 16,
+        options: DecodingOptions = BEAM,
+        progress: Callable[[float], None] | None = None,
+        warps: Sequence[float] | None = None,
+    ) -> dict[str, list[TokenString]]:
+        """`tokenize_batch` with several methods, by name: the encoder, which most of them share, runs once."""
+        for method in methods:
+            self._check_method(method)
+        waves = [_samples(a) for a in audio]
+        plans = [plan_windows(len(wave)) for wave in waves]
+        shared = any(method != "mfcc" for method in methods)
+
+        def write(parts: list[np.ndarray], windows: list[Window], warp: torch.Tensor | None) -> list[tuple]:
+            heard = self._encode(parts, warp) if shared else None
+            told = []
+            for method in methods:
+                if method == "pairalign":
+                    told.append(self._generated(*heard, windows, options))
+                else:
+                    told.append(
+                        self._mfcc_paths(parts, warp) if method == "mfcc" else self._code_paths(heard[1], method)
+                    )
+            return list(zip(*told, strict=True))
+
+        told = _each_window(waves, plans, write, batch_size, warps, progress)
+        return {
+            method: self._assemble(waves, plans, [one[k] for one in told], method) for k, method in enumerate(methods)
+        }
+
+    def _check_method(self, method: str) -> None:
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
         if method in FITTED_METHODS and self.baselines is None:
@@ -100,15 +137,6 @@ class Tokenizer:
                 f"checkpoint {self.name} holds no baseline {method!r}: add it with "
                 "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
             )
-        waves = [_samples(a) for a in audio]
-        plans = [plan_windows(len(wave)) for wave in waves]
-
-        def write(parts: list[np.ndarray], windows: list[Window], warp: torch.Tensor | None) -> list[_Told]:
-            if method == "pairalign":
-                return self._generated(parts, windows, options, warp)
-            return self._mfcc_paths(parts, warp) if method == "mfcc" else self._code_paths(parts, warp, method)
-
-        return self._assemble(waves, plans, _each_window(waves, plans, write, batch_size, warps, progress), method)
 
     @torch.inference_mode()
     def frame_features(
@@ -180,9 +208,8 @@ class Tokenizer:
         return features, self.model.encode(features)
 
     def _generated(
-        self, waves: list[np.ndarray], windows: list[Window], options: DecodingOptions, warp: torch.Tensor | None
+        self, features: LogMel, encoded: Encoded, windows: list[Window], options: DecodingOptions
     ) -> list["_Told"]:
-        features, encoded = self._encode(waves, warp)
         condition = self.model.condition(encoded)
         decoded = decode(self.model.decoder, condition, *length_limits(features, options), options)
         starts = token_starts(self.model, encoded, decoded.tokens, decoded.lengths, decoded.attention)
@@ -198,8 +225,7 @@ class Tokenizer:
             told.append(_Told(piece, bool(decoded.chose_eos[row]), _NOTHING, _NOTHING))
         return told
 
-    def _code_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None, method: str) -> list["_Told"]:
-        _, encoded = self._encode(waves, warp)
+    def _code_paths(self, encoded: Encoded, method: str) -> list["_Told"]:
         book = self.model.codebook
         if method == "viterbi":
             fitted = None if self.baselines is None else self.baselines.viterbi_penalty
