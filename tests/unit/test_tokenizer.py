@@ -54,6 +54,8 @@ def test_several_methods_at_once_give_the_strings_of_each(fitted_tokenizer):
         assert together[method] == fitted_tokenizer.tokenize_batch(audio, method, batch_size=2, warps=warps)
     with pytest.raises(ValueError, match="method is 'magic'"):
         fitted_tokenizer.tokenize_methods(audio, ["vq", "magic"])
+    with pytest.raises(ValueError, match="no method is given"):
+        fitted_tokenizer.tokenize_methods(audio, [])
 
 
 def test_two_runs_are_identical(tiny_tokenizer):
