@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from pairalign.views import STRONG, ViewParameters, ViewRanges, make_view
 WINDOW_S = 3.0
 SHIFT_S = 0.05
 SHORTEST_S = 0.5 + SHIFT_S
-BATCH_SIZE = 32
+BATCH_SIZE = 11
 SEED = 0
 QUIETEST_PEAK = 0.01  # a quiet view would be refused as silence; loudness means nothing to the features
 GRID_S = 0.25  # where the loudest part of a long recording may begin
@@ -87,7 +87,7 @@ def compare(
     progress: Progress | None = None,
     run_id: str = "",
 ) -> Scoreboard:
-    """Write every recording, and every changed version of it, with each method; one call of the tokenizer a method.
+    """Write every recording, and every changed version of it, with each method.
 
     Of a recording the loudest 3 s count. Raises: ValueError for user's mistakes, Cancelled when the run is stopped.
     """
@@ -98,11 +98,9 @@ def compare(
         versions = make_versions(heard)
         related = _related(heard)
         durations_s = [len(wave) / SAMPLE_RATE_HZ for wave in versions["clean"].waves]
-        scores, vocab_sizes = {}, {}
-        for index, name in enumerate(names):
-            strings = _write(services, versions, name, portion(report, index, len(names)))
-            scores[name] = measure(strings, durations_s, related)
-            vocab_sizes[name] = strings["clean"][0].vocab_size
+        written = _write(services, versions, names, portion(report, 0, 1))
+        scores = {name: measure(strings, durations_s, related) for name, strings in written.items()}
+        vocab_sizes = {name: strings["clean"][0].vocab_size for name, strings in written.items()}
         seconds = time.perf_counter() - started
         report(1.0)
         return Scoreboard(
@@ -175,14 +173,19 @@ def _related(heard: Sequence[Recording]) -> np.ndarray:
 
 
 def _write(
-    services: Services, versions: Mapping[str, _Heard], method: str, progress: Callable[[float], None]
-) -> dict[str, list[TokenString]]:
-    """The strings of all versions, in one call."""
+    services: Services, versions: Mapping[str, _Heard], names: Sequence[str], progress: Progress
+) -> dict[str, dict[str, list[TokenString]]]:
+    """The strings of all versions by method, in one call."""
     waves = [wave for one in versions.values() for wave in one.waves]
     warps = [warp for one in versions.values() for warp in one.warps]
     with services.model() as tokenizer:
-        written = iter(tokenizer.tokenize_batch(waves, method, BATCH_SIZE, progress=progress, warps=warps))
-    return {name: [next(written) for _ in one.waves] for name, one in versions.items()}
+        written = tokenizer.tokenize_methods(waves, names, BATCH_SIZE, progress=progress, warps=warps)
+    return {name: _by_version(strings, versions) for name, strings in written.items()}
+
+
+def _by_version(strings: Sequence[TokenString], versions: Mapping[str, _Heard]) -> dict[str, list[TokenString]]:
+    rest = iter(strings)
+    return {name: [next(rest) for _ in one.waves] for name, one in versions.items()}
 
 
 def measure(

@@ -9,7 +9,8 @@ from app.methods import LOOKS
 from app.ribbon import step_label
 from app.tables import ReadRow, Row, estimate_cell, measures_table, number, table
 from app.trajectories import AverageResult, SweepResult
-from pairalign.sweep import BOUNDED_BELOW, KINDS, WINDOW_S, Trajectory
+from pairalign.sweep import KINDS
+from pairalign.trajectory import BOUNDED_BELOW, WINDOW_S, Trajectory
 
 # name of the measure in an average (drift.measure_drift), and what it tells
 READINGS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,11 @@ from pairalign.checkpoint import plain_json
 from pairalign.evaluation import drift
 from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, WINDOW_S, Trajectory, heard_at, sweep_batch, sweep_values
+from pairalign.sweep import KINDS, WINDOW_S, Trajectory, heard_at, sweep_methods, sweep_values
 
 SHORTEST_WINDOW_S = 0.5  # less than that holds a handful of tokens, and every distance is a large one
 MAX_WINDOWS = 1_500  # of all recordings of an average together
-BATCH_SIZE = 32  # a sweep of the usual 21 steps is one batch
+BATCH_SIZE = 11  # half of the usual sweep of 21 steps: Stop need not wait for all of it
 STEPS = {"shift": 5.0}  # finer than the library's usual steps where the page has room for it
 DEFAULT_METHODS = ("pairalign", "vq", "viterbi")
 
@@ -163,10 +163,7 @@ def sweep_one(
         first = round(settings.start_s * SAMPLE_RATE_HZ)
         wave = wave[first : first + round((window_s + settings.reach_s) * SAMPLE_RATE_HZ)].copy()
         started = time.perf_counter()
-        found = {
-            name: _sweep_all(services, [wave], [window_s], settings, name, part)[0]
-            for name, part in _portions(report, settings.methods)
-        }
+        found = {name: one for name, (one,) in _sweep_all(services, [wave], [window_s], settings, report).items()}
         seconds = time.perf_counter() - started
         report(1.0)
         return SweepResult(Path(str(path)).name, settings, window_s, wave, found, seconds, services.model_info())
@@ -179,7 +176,7 @@ def sweep_average(
     progress: Progress | None = None,
     run_id: str = "",
 ) -> AverageResult:
-    """The same sweep over several recordings, each from its beginning and with its own window, in one batch a method.
+    """The same sweep over several recordings, each from its beginning and with its own window.
 
     Raises: ValueError for user's mistakes, Cancelled when the run is stopped.
     """
@@ -191,10 +188,8 @@ def sweep_average(
         windows_s = [settings.window_s(len(one.wave)) for one in heard]
         waves = [one.wave for one in heard]
         started = time.perf_counter()
-        curves = {
-            name: _curve(_sweep_all(services, waves, windows_s, settings, name, part))
-            for name, part in _portions(report, settings.methods)
-        }
+        swept = _sweep_all(services, waves, windows_s, settings, report)
+        curves = {name: _curve(trajectories) for name, trajectories in swept.items()}
         seconds = time.perf_counter() - started
         report(1.0)
         names = [one.name for one in heard]
@@ -207,21 +202,17 @@ def _checked(services: Services, settings: SweepSettings) -> SweepSettings:
     return replace(settings, methods=methods.check(services, settings.methods))
 
 
-def _portions(report: Progress, names: Sequence[str]) -> list[tuple[str, Progress]]:
-    return [(name, portion(report, index, len(names))) for index, name in enumerate(names)]
-
-
 def _sweep_all(
     services: Services,
     waves: Sequence[np.ndarray],
     windows_s: Sequence[float],
     settings: SweepSettings,
-    method: str,
-    progress: Callable[[float], None],
-) -> list[Trajectory]:
-    how = {"window_s": windows_s, "batch_size": BATCH_SIZE, "progress": progress}
+    report: Progress,
+) -> dict[str, list[Trajectory]]:
+    """The trajectories of all recordings, by method, in one call."""
+    how = {"window_s": windows_s, "batch_size": BATCH_SIZE, "progress": portion(report, 0, 1)}
     with services.model() as tokenizer:
-        return sweep_batch(tokenizer, waves, *settings.numbers, method, **how)
+        return sweep_methods(tokenizer, waves, *settings.numbers, settings.methods, **how)
 
 
 def _check_size(recordings_count: int, values_count: int) -> None:

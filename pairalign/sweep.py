@@ -11,21 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
-from pairalign.strings import TokenString, normalized_distance
+from pairalign.strings import TokenString
+from pairalign.trajectory import WINDOW_S, Trajectory
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Audio, Tokenizer
 
-WINDOW_S = 3.0
 MAX_STEPS = 500
-BOUNDED_BELOW = 0.3  # d_max of a trajectory that stays near its origin
 NOISE_SLOPE = 1.0  # pink: speech is masked about evenly over frequency
 
 
@@ -47,117 +45,6 @@ KINDS = {
     "speed": Kind("x", 1.0, 1.1, 0.01, 0.5, 2.0),
     "warp": Kind("x", 1.0, 1.15, 0.015, 0.8, 1.25),
 }
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """The strings of one recording at every value of a sweep, and how far they move; all lists run along `values`.
-
-    Distances are Levenshtein over token ids / longer length. `window_s` is what a shift is measured against.
-    """
-
-    kind: str
-    method: str
-    values: tuple[float, ...]
-    strings: tuple[TokenString, ...]
-    window_s: float = WINDOW_S
-
-    @cached_property
-    def distance_to_origin(self) -> tuple[float, ...]:
-        """Distance of every string to the first one; the first is 0."""
-        return tuple(normalized_distance(self.strings[0].ids, string.ids) for string in self.strings)
-
-    @cached_property
-    def step_distance(self) -> tuple[float, ...]:
-        """Distance of every string to the one before; the first, which has none before, is 0."""
-        before = (self.strings[0], *self.strings)
-        return tuple(normalized_distance(a.ids, b.ids) for a, b in zip(before, self.strings, strict=False))
-
-    @cached_property
-    def lengths(self) -> tuple[int, ...]:
-        """Tokens of every string."""
-        return tuple(map(len, self.strings))
-
-    @cached_property
-    def content_floor(self) -> tuple[float, ...]:
-        """What distance the audio itself explains: a shift by δ takes δ/T away in front and adds it behind, 2δ/T.
-
-        0 for kinds that keep the content.
-        """
-        if self.kind != "shift":
-            return (0.0,) * len(self.values)
-        return tuple(min(1.0, 2 * value / 1000 / self.window_s) for value in self.values)
-
-    @property
-    def d_last(self) -> float:
-        """Distance to the origin at the last value."""
-        return self.distance_to_origin[-1]
-
-    @property
-    def d_100(self) -> float:
-        """Distance to the origin at a shift of 100 ms; NaN for a sweep without that value."""
-        at = self.values.index(100.0) if self.kind == "shift" and 100.0 in self.values else None
-        return math.nan if at is None else self.distance_to_origin[at]
-
-    @property
-    def d_max(self) -> float:
-        """Largest distance to the origin."""
-        return max(self.distance_to_origin)
-
-    @property
-    def excess(self) -> float:
-        """`d_last` over the content floor; below 0 where less changes than the audio explains."""
-        return self.d_last - self.content_floor[-1]
-
-    @property
-    def step_mean(self) -> float:
-        """Mean distance between neighbours."""
-        return sum(self.step_distance) / (len(self.strings) - 1)
-
-    @property
-    def roughness(self) -> float:
-        """Sum of the steps / `d_last`: 1 for a straight path, large for a restless one; NaN where it ends at 0."""
-        return sum(self.step_distance) / self.d_last if self.d_last else math.nan
-
-    @property
-    def length_std(self) -> float:
-        """Standard deviation of the lengths, tokens."""
-        return float(np.std(self.lengths))
-
-    @property
-    def length_deviation(self) -> float:
-        """Mean of |length - first length| / the longer of the two, over all but the first string."""
-        first, *later = self.lengths
-        return sum(abs(n - first) / max(n, first, 1) for n in later) / len(later)
-
-    @property
-    def bounded(self) -> bool:
-        """Whether the string stays near its origin: `d_max` below 0.3."""
-        return self.d_max < BOUNDED_BELOW
-
-    def every(self, stride: int) -> Trajectory:
-        """The same sweep in steps that are `stride` times as large.
-
-        Raises: ValueError when fewer than two values would be left.
-        """
-        if not 1 <= stride < len(self.values):
-            raise ValueError(f"stride is {stride}; allowed: 1 to {len(self.values) - 1}, so that two values are left.")
-        return replace(self, values=self.values[::stride], strings=self.strings[::stride])
-
-    def statistics(self) -> dict[str, float | bool]:
-        """All measures of the trajectory by name."""
-        names = "d_last d_max excess step_mean roughness length_std length_deviation bounded".split()
-        return {name: getattr(self, name) for name in names}
-
-    def to_dict(self) -> dict[str, Any]:
-        """The keys of the JSON contract, and the statistics."""
-        return {
-            "distance_to_origin": list(self.distance_to_origin),
-            "step_distance": list(self.step_distance),
-            "lengths": list(self.lengths),
-            "strings": [string.to_dict() for string in self.strings],
-            "statistics": self.statistics(),
-        }
 
 
 def sweep_values(kind: str = "shift", stop: float | None = None, step: float | None = None) -> tuple[float, ...]:
@@ -231,6 +118,47 @@ def sweep_batch(
 
     window_s: one for all recordings, or one for each.
     """
+    values, windows_s, heard = _heard(waves, kind, stop, step, start_s, window_s, seed)
+    if not heard:
+        return []
+    if kind == "warp":
+        how["warps"] = values * len(waves)
+    return _trajectories(tokenizer.tokenize_batch(heard, method=method, **how), kind, method, values, windows_s)
+
+
+def sweep_methods(
+    tokenizer: Tokenizer,
+    waves: Sequence[Audio],
+    kind: str = "shift",
+    stop: float | None = None,
+    step: float | None = None,
+    methods: Sequence[str] = ("pairalign", "vq"),
+    *,
+    start_s: float = 0.0,
+    window_s: float | Sequence[float] = WINDOW_S,
+    seed: int = 0,
+    **how: Any,
+) -> dict[str, list[Trajectory]]:
+    """`sweep_batch` with several methods, by name, that share what they hear and its encoding."""
+    values, windows_s, heard = _heard(waves, kind, stop, step, start_s, window_s, seed)
+    if not heard:
+        return {method: [] for method in methods}
+    if kind == "warp":
+        how["warps"] = values * len(waves)
+    written = tokenizer.tokenize_methods(heard, methods, **how)
+    return {method: _trajectories(strings, kind, method, values, windows_s) for method, strings in written.items()}
+
+
+def _heard(
+    waves: Sequence[Audio],
+    kind: str,
+    stop: float | None,
+    step: float | None,
+    start_s: float,
+    window_s: float | Sequence[float],
+    seed: int,
+) -> tuple[tuple[float, ...], list[float], list[np.ndarray]]:
+    """Values of a sweep, the window of every recording, and what is heard of all recordings, one after the other."""
     values = sweep_values(kind, stop, step)
     windows_s = [window_s] * len(waves) if isinstance(window_s, (int, float)) else list(window_s)
     if len(windows_s) != len(waves):
@@ -239,11 +167,12 @@ def sweep_batch(
     for audio, one_s in zip(waves, windows_s, strict=True):
         wave = read_audio(audio) if isinstance(audio, (str, Path)) else wave_from_array(audio, SAMPLE_RATE_HZ)
         heard += heard_at(values, wave, kind, start_s=start_s, window_s=one_s, seed=seed)
-    if not heard:
-        return []
-    if kind == "warp":
-        how["warps"] = values * len(waves)
-    strings = tokenizer.tokenize_batch(heard, method=method, **how)
+    return values, windows_s, heard
+
+
+def _trajectories(
+    strings: Sequence[TokenString], kind: str, method: str, values: tuple[float, ...], windows_s: Sequence[float]
+) -> list[Trajectory]:
     count = len(values)
     rows = [tuple(strings[at : at + count]) for at in range(0, len(strings), count)]
     return [Trajectory(kind, method, values, row, one_s) for row, one_s in zip(rows, windows_s, strict=True)]

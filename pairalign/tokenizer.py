@@ -6,12 +6,12 @@ Shapes: B windows, T frames (20 ms), U tokens, K codes.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
+from pairalign.batching import each_window, unpadded
 from pairalign.decoding import DecodingOptions, decode, length_limits
 from pairalign.device import pick_device
 from pairalign.features import LogMel, log_mel
@@ -33,7 +33,6 @@ BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half
 METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc")
 FRAME_FEATURES = ("encoder", "mfcc")
 Audio = str | Path | np.ndarray
-_Result = TypeVar("_Result")
 
 
 def load(name_or_path: str | Path = "base", device: str = "auto") -> "Tokenizer":
@@ -93,6 +92,45 @@ class Tokenizer:
 
         warps: vocal-tract factors of `views`, one per recording: that part of a view exists on the mel axis only.
         """
+        return self.tokenize_methods(audio, [method], batch_size, options, progress, warps)[method]
+
+    @torch.inference_mode()
+    def tokenize_methods(
+        self,
+        audio: Sequence[Audio],
+        methods: Sequence[str],
+        batch_size: int = 16,
+        options: DecodingOptions = BEAM,
+        progress: Callable[[float], None] | None = None,
+        warps: Sequence[float] | None = None,
+    ) -> dict[str, list[TokenString]]:
+        """`tokenize_batch` with one or more methods, by name: the encoder, which most of them share, runs once."""
+        if not methods:
+            raise ValueError(f"no method is given; use one or more of {', '.join(METHODS)}.")
+        for method in methods:
+            self._check_method(method)
+        waves = [_samples(a) for a in audio]
+        plans = [plan_windows(len(wave)) for wave in waves]
+        shared = any(method != "mfcc" for method in methods)
+
+        def write(parts: list[np.ndarray], windows: list[Window], warp: torch.Tensor | None) -> list[tuple]:
+            heard = self._encode(parts, warp) if shared else None
+            told = []
+            for method in methods:
+                if method == "mfcc":
+                    told.append(self._mfcc_paths(parts, warp))
+                elif method == "pairalign":
+                    told.append(self._generated(*heard, windows, options))
+                else:
+                    told.append(self._code_paths(heard[1], method))
+            return list(zip(*told, strict=True))
+
+        told = each_window(waves, plans, write, batch_size, warps, progress)
+        return {
+            method: self._assemble(waves, plans, [one[k] for one in told], method) for k, method in enumerate(methods)
+        }
+
+    def _check_method(self, method: str) -> None:
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
         if method in FITTED_METHODS and self.baselines is None:
@@ -100,15 +138,6 @@ class Tokenizer:
                 f"checkpoint {self.name} holds no baseline {method!r}: add it with "
                 "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
             )
-        waves = [_samples(a) for a in audio]
-        plans = [plan_windows(len(wave)) for wave in waves]
-
-        def write(parts: list[np.ndarray], windows: list[Window], warp: torch.Tensor | None) -> list[_Told]:
-            if method == "pairalign":
-                return self._generated(parts, windows, options, warp)
-            return self._mfcc_paths(parts, warp) if method == "mfcc" else self._code_paths(parts, warp, method)
-
-        return self._assemble(waves, plans, _each_window(waves, plans, write, batch_size, warps, progress), method)
 
     @torch.inference_mode()
     def frame_features(
@@ -127,11 +156,11 @@ class Tokenizer:
 
         def hear(parts: list[np.ndarray], _: list[Window], warp: torch.Tensor | None) -> list[np.ndarray]:
             if kind == "mfcc":
-                return _unpadded(*mfcc(*self._padded(parts, warp)))
+                return unpadded(*mfcc(*self._padded(parts, warp)))
             encoded = self._encode(parts, warp)[1]
-            return _unpadded(encoded.latents, encoded.lengths)
+            return unpadded(encoded.latents, encoded.lengths)
 
-        told = iter(_each_window(waves, plans, hear, batch_size, warps))
+        told = iter(each_window(waves, plans, hear, batch_size, warps))
         return [join_windows(plan, [next(told) for _ in plan]) for plan in plans]
 
     def condition_gain(
@@ -180,9 +209,8 @@ class Tokenizer:
         return features, self.model.encode(features)
 
     def _generated(
-        self, waves: list[np.ndarray], windows: list[Window], options: DecodingOptions, warp: torch.Tensor | None
+        self, features: LogMel, encoded: Encoded, windows: list[Window], options: DecodingOptions
     ) -> list["_Told"]:
-        features, encoded = self._encode(waves, warp)
         condition = self.model.condition(encoded)
         decoded = decode(self.model.decoder, condition, *length_limits(features, options), options)
         starts = token_starts(self.model, encoded, decoded.tokens, decoded.lengths, decoded.attention)
@@ -198,8 +226,7 @@ class Tokenizer:
             told.append(_Told(piece, bool(decoded.chose_eos[row]), _NOTHING, _NOTHING))
         return told
 
-    def _code_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None, method: str) -> list["_Told"]:
-        _, encoded = self._encode(waves, warp)
+    def _code_paths(self, encoded: Encoded, method: str) -> list["_Told"]:
         book = self.model.codebook
         if method == "viterbi":
             fitted = None if self.baselines is None else self.baselines.viterbi_penalty
@@ -210,13 +237,13 @@ class Tokenizer:
         else:
             path = book.nearest(encoded.latents)
         fit = book.log_scores(encoded.latents).gather(2, path[:, :, None])[:, :, 0]
-        rows = zip(_unpadded(path, encoded.lengths), _unpadded(fit, encoded.lengths), strict=True)
+        rows = zip(unpadded(path, encoded.lengths), unpadded(fit, encoded.lengths), strict=True)
         return [_Told(None, True, codes, scores) for codes, scores in rows]
 
     def _mfcc_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None) -> list["_Told"]:
         features, frames = mfcc(*self._padded(waves, warp))
         path = (features @ self.baselines.mfcc_codes.to(self.device).T).argmax(-1)
-        return [_Told(None, True, codes, _NOTHING) for codes in _unpadded(path, frames)]
+        return [_Told(None, True, codes, _NOTHING) for codes in unpadded(path, frames)]
 
     def _assemble(
         self, waves: list[np.ndarray], plans: list[list[Window]], told: list["_Told"], method: str
@@ -261,37 +288,6 @@ class _Told:
     chose_eos: bool
     path: np.ndarray
     fit: np.ndarray
-
-
-def _each_window(
-    waves: list[np.ndarray],
-    plans: list[list[Window]],
-    work: Callable[[list[np.ndarray], list[Window], torch.Tensor | None], list[_Result]],
-    batch_size: int,
-    warps: Sequence[float] | None,
-    progress: Callable[[float], None] | None = None,
-) -> list[_Result]:
-    """What `work` says of every window, in order of recordings; `batch_size` windows are given to it at a time."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; use 1 or more.")
-    jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
-    # windows of like length share a batch: less padding, same strings
-    order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)
-    results: list[_Result | None] = [None] * len(jobs)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        parts = [waves[r][w.start : w.end] for r, w in (jobs[k] for k in chosen)]
-        warp = None if warps is None else torch.tensor([warps[jobs[k][0]] for k in chosen], dtype=torch.float32)
-        for k, one in zip(chosen, work(parts, [jobs[k][1] for k in chosen], warp), strict=True):
-            results[k] = one
-        if progress:
-            progress(min(1.0, (start + len(chosen)) / len(order)))
-    return results
-
-
-def _unpadded(values: torch.Tensor, lengths: torch.Tensor) -> list[np.ndarray]:
-    """The rows of a padded batch (B, T) or (B, T, D), each with its own length."""
-    return [row[:n] for row, n in zip(values.cpu().numpy(), lengths.tolist(), strict=True)]
 
 
 def _samples(audio: Audio) -> np.ndarray:

@@ -14,7 +14,7 @@ import pairalign
 from pairalign import Trajectory, cli, sweep
 from pairalign.audio import AudioError, write_audio
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, heard_at, sweep_batch, sweep_values
+from pairalign.sweep import KINDS, heard_at, sweep_batch, sweep_methods, sweep_values
 from tests.conftest import RATE_HZ, babble
 
 
@@ -208,6 +208,14 @@ class TestRealModel:
         assert found.strings[0].ids == tiny_tokenizer.tokenize(wave).ids
         assert found.strings[-1].ids == tiny_tokenizer.tokenize_batch([wave], warps=[1.25])[0].ids
         assert found.d_max > 0
+
+    @pytest.mark.parametrize("kind", ["shift", "warp"])
+    def test_several_methods_share_a_sweep(self, tiny_tokenizer: pairalign.Tokenizer, kind: str) -> None:
+        waves, step = [babble(1.3), babble(1.2, seed=1)], {"shift": 50, "warp": 0.15}[kind]
+        both = sweep_methods(tiny_tokenizer, waves, kind, step=step, methods=["vq", "pairalign"], window_s=[1.0, 1.1])
+        for method in ("vq", "pairalign"):
+            assert both[method] == sweep_batch(tiny_tokenizer, waves, kind, None, step, method, window_s=[1.0, 1.1])
+        assert sweep_methods(tiny_tokenizer, [], methods=["vq"]) == {"vq": []}
 
     def test_tokenizer_errors_come_through(self, tiny_tokenizer: pairalign.Tokenizer) -> None:
         with pytest.raises(ValueError, match="method is 'magic'"):

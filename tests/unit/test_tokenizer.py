@@ -46,6 +46,18 @@ def test_a_file_and_its_samples_give_the_same_string(tiny_tokenizer, tmp_path: P
     assert from_file.ids == tiny_tokenizer.tokenize(pairalign.audio.read_audio(tmp_path / "a.wav")).ids
 
 
+def test_several_methods_at_once_give_the_strings_of_each(fitted_tokenizer):
+    audio, warps = [babble(0.8), babble(4.0, seed=1)], [1.1, 1.0]
+    together = fitted_tokenizer.tokenize_methods(audio, METHODS, batch_size=2, warps=warps)
+    assert list(together) == list(METHODS)
+    for method in METHODS:
+        assert together[method] == fitted_tokenizer.tokenize_batch(audio, method, batch_size=2, warps=warps)
+    with pytest.raises(ValueError, match="method is 'magic'"):
+        fitted_tokenizer.tokenize_methods(audio, ["vq", "magic"])
+    with pytest.raises(ValueError, match="no method is given"):
+        fitted_tokenizer.tokenize_methods(audio, [])
+
+
 def test_two_runs_are_identical(tiny_tokenizer):
     wave = babble(5.0)
     assert tiny_tokenizer.tokenize(wave) == tiny_tokenizer.tokenize(wave)
