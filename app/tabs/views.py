@@ -44,30 +44,26 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     out = _lay_out_output()
     result = gr.State(None, time_to_live=KEPT_S)
 
-    def run(
-        values: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS
-    ) -> tuple[dict[str, Any], ViewPair | None]:
+    def run(values: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         def report(done: float) -> None:
             progress(done, desc="Comparing")
 
         try:
             pair = parts.readably(lambda: _compare(services, inputs, values, report, parts.run_id(request)))
         except Cancelled:
-            return gr.skip(), gr.skip()
-        return pair.to_document(), pair
+            return (gr.skip(),) * 5
+        return pair, *_draw_alignment(pair)
 
     asked = {inputs.mode, inputs.method, inputs.audio, inputs.audio_b, inputs.start, inputs.start_b}
     for panel in inputs.panels:
         asked |= set(panel.controls.values())
     model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
     # a slider that moves during a run is heard when that run has ended
-    started = bar.start.click(
-        run, asked, [out.document, result], show_progress_on=bar.status, trigger_mode="always_last", **model
-    )
-    drawing = [out.empty, out.filled, out.numbers, out.aligned, *out.titles, *out.players, *out.plots]
-    drawn = started.success(
-        _draw, result, [*drawing, inputs.start, inputs.start_b], show_progress="hidden", api_visibility="private"
-    )
+    # and the alignment, which one waits for, comes before the figures, which take the browser longer
+    first = [result, out.empty, out.filled, out.numbers, out.aligned]
+    started = bar.start.click(run, asked, first, show_progress_on=bar.status, trigger_mode="always_last", **model)
+    drawing = [*out.titles, *out.players, *out.plots, inputs.start, inputs.start_b, out.document]
+    drawn = started.success(_draw_sides, result, drawing, **QUICK)
     parts.wire_stop(services, bar, [started])
     view_inputs.wire(inputs)
     _wire_likelihood(services, out, result, drawn, model)
@@ -175,25 +171,32 @@ def _wire_likelihood(services: Services, out: _Output, result: gr.State, drawn: 
     out.likelihood.collapse(lambda: False, None, opened, **QUICK)
 
 
-def _draw(pair: ViewPair | None) -> tuple[Any, ...]:
-    """Values for the outputs of the drawing step in `build`, in their order."""
-    if pair is None:
-        return (gr.skip(),) * 12
+def _draw_alignment(pair: ViewPair) -> tuple[Any, ...]:
+    """Values for empty, filled, numbers and aligned."""
     a, b = pair.a.string, pair.b.string
     label_a, label_b = ("View A", "View B") if pair.same_source else ("Recording A", "Recording B")
     sounds = ("pa-views-player-a", "pa-views-player-b")
-    drawables = [side.drawable(pair.model) for side in (pair.a, pair.b)]
     return (
         gr.update(visible=False),
         gr.update(visible=True),
         alignment_numbers(a, b, pair.apart_ms),
         alignment_html(a, b, label_a, label_b, *sounds, "pa-views-plot"),
+    )
+
+
+def _draw_sides(pair: ViewPair | None) -> tuple[Any, ...]:
+    """Values for the outputs of the drawing step in `build`, in their order."""
+    if pair is None:
+        return (gr.skip(),) * 9
+    drawables = [side.drawable(pair.model) for side in (pair.a, pair.b)]
+    return (
         side_html(pair, "A"),
         side_html(pair, "B"),
         *((SAMPLE_RATE_HZ, drawable.samples) for drawable in drawables),
         *(figures.make_figure(drawable) for drawable in drawables),
         _start_update(pair.a),
         _start_update(pair.b),
+        pair.to_document(),
     )
 
 

@@ -61,7 +61,7 @@ def test_sliders_presets_and_surprises_compare_again_by_themselves(compared):
     for _ in range(8):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(CHANGED_JS, arg=before)
-    assert "1.14 ×" in page.locator(".pa-side").nth(1).inner_text()
+    page.locator(".pa-side").nth(1).get_by_text("1.14 ×").wait_for()
     preset = page.locator("#pa-views-b input").first
     assert preset.input_value() == "Your own"
     preset.click()
