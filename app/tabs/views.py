@@ -58,8 +58,8 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     for panel in inputs.panels:
         asked |= set(panel.controls.values())
     model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-    # a slider that moves during a run is heard when that run has ended
-    # and the alignment, which one waits for, comes before the figures, which take the browser longer
+    # a slider that moves during a run is heard when that run has ended;
+    # the alignment, which one waits for, comes before the figures, which take the browser longer
     first = [result, out.empty, out.filled, out.numbers, out.aligned]
     started = bar.start.click(run, asked, first, show_progress_on=bar.status, trigger_mode="always_last", **model)
     drawing = [*out.titles, *out.players, *out.plots, inputs.start, inputs.start_b, out.document]
