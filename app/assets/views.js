@@ -1,7 +1,7 @@
 // Compares again when a control of the Views tab has come to rest; the first time is for the person to start.
 (() => {
   "use strict";
-  const PAUSE_MS = 60; // after a slider is let go of, so that its value has arrived
+  const PAUSE_MS = 30; // after a slider is let go of, so that its value has arrived
   const ECHO_MS = 400; // Gradio tells of the same change again, a moment later
   let timer = 0;
   let asked = 0;

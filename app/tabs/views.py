@@ -49,12 +49,14 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
             progress(done, desc="Comparing")
 
         try:
-            pair = parts.readably(lambda: _compare(services, inputs, values, report, parts.run_id(request)))
+            pair = parts.readably(
+                lambda: _compare(services, inputs, values, report, parts.run_id(request), values[result])
+            )
         except Cancelled:
             return (gr.skip(),) * 5
         return pair, *_draw_alignment(pair)
 
-    asked = {inputs.mode, inputs.method, inputs.audio, inputs.audio_b, inputs.start, inputs.start_b}
+    asked = {result, inputs.mode, inputs.method, inputs.audio, inputs.audio_b, inputs.start, inputs.start_b}
     for panel in inputs.panels:
         asked |= set(panel.controls.values())
     model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
@@ -71,9 +73,12 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     return {"mode": inputs.mode, "audio_b": inputs.audio_b, **inputs.panels[1].controls}
 
 
-def _compare(services: Services, inputs: Inputs, values: dict[Any, Any], report: Any, run_id: str) -> ViewPair:
+def _compare(
+    services: Services, inputs: Inputs, values: dict[Any, Any], report: Any, run_id: str, before: ViewPair | None
+) -> ViewPair:
     """Run the comparison that the page's controls describe; two recordings are compared as they are."""
-    shared = {"method": values[inputs.method], "start_s": values[inputs.start], "progress": report, "run_id": run_id}
+    shared = {"method": values[inputs.method], "start_s": values[inputs.start], "before": before}
+    shared |= {"progress": report, "run_id": run_id}
     if values[inputs.mode] == view_inputs.ONE:
         views = [{name: values[item] for name, item in panel.controls.items()} for panel in inputs.panels]
         return view_pair.compare(services, values[inputs.audio], *views, **shared)

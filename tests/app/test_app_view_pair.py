@@ -86,6 +86,24 @@ def test_bad_settings_are_readable_value_errors(view, said):
 # --- pairs
 
 
+def test_only_what_sounds_different_is_tokenized_again(services, recordings, monkeypatch, pair):
+    asked = []
+    real = Tokenizer.tokenize_batch
+
+    def counted(self, waves, *rest, **options):
+        asked.append(len(waves))
+        return real(self, waves, *rest, **options)
+
+    monkeypatch.setattr(Tokenizer, "tokenize_batch", counted)
+    path = recordings["speech.wav"]
+    for view_b, method, count in ((STRONG | {"warp": 1.1}, "pairalign", 1), ({}, "pairalign", 0), (STRONG, "vq", 2)):
+        again = compare(services, path, {}, view_b, method, before=pair)
+        assert asked.pop() == count
+        fresh = compare(services, path, {}, view_b, method)
+        assert asked.pop() == 2
+        assert (again.a.string.ids, again.b.string.spans_s) == (fresh.a.string.ids, fresh.b.string.spans_s)
+
+
 def test_both_strings_come_from_one_batch_with_their_warps(services, recordings, monkeypatch):
     calls = []
     original = Tokenizer.tokenize_batch
