@@ -45,8 +45,9 @@ def test_try_it_sets_the_controls_of_the_tab(open_page):
     open_lesson(page, "5. Two speakers, one word")
     page.click("#pa-try")
     page.wait_for_selector("#pa-views-results .pa-chip:visible")
-    names = page.locator("#pa-views-results .pa-side").all_inner_texts()
-    assert "garden_first" in names[0] and "garden_last" in names[1]
+    # the sides are drawn after the alignment
+    for k, file in enumerate(("garden_first", "garden_last")):
+        page.locator("#pa-views-results .pa-side").nth(k).get_by_text(file).wait_for()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
