@@ -174,7 +174,7 @@ def _beam_search(
     rows, eos = len(most), decoder.eos_id
     steps, device = int(most.max()) + 1, most.device
     wide_fewest, wide_most = fewest.repeat_interleave(beams), most.repeat_interleave(beams)
-    valid, heard = condition.valid.repeat_interleave(beams, 0), Evidence(condition, beams)
+    heard = Evidence(condition, beams)
     caches = decoder.start(condition, steps, beams)
     token = torch.full((rows * beams,), decoder.bos_id, device=device)
     score = torch.full((rows, beams), -torch.inf, device=device)
@@ -185,7 +185,7 @@ def _beam_search(
     finished = torch.zeros(rows * beams, dtype=torch.bool, device=device)
     first_row = (torch.arange(rows, device=device) * beams)[:, None]
     for u in range(steps):
-        logits, weights = decoder.step(token, u, caches, valid)
+        logits, weights = decoder.step(token, u, caches, condition.valid)
         gains = heard.gains()
         scores = heard.weigh(logits, weights, gains, evidence)
         scores[finished, eos] = 0.0
@@ -203,7 +203,7 @@ def _beam_search(
         heard.follow(source, token, gains)
         finished = finished[source] | (token == eos)
         for cache in caches:
-            cache.reorder(source)
+            cache.reorder(source, u + 1)
         if bool(finished.all()):
             break
     lengths = (tokens != eos).sum(1)

@@ -86,19 +86,29 @@ class ConditionAdapter(nn.Module):
         return Condition(x, lengths, onset_logits, name_logits)
 
 
-@dataclass
 class LayerCache:
-    """Keys and values of one layer: self-attention pre-allocated (B, H, U_max, d), cross-attention computed once."""
+    """Keys and values of one layer: self-attention pre-allocated for R strings (2, U_max, R, H, d), keys and values;
+    cross-attention of the B recordings (B, H, T, d) computed once; row r of R belongs to recording r // (R / B).
+    """
 
-    self_k: torch.Tensor
-    self_v: torch.Tensor
-    cross_k: torch.Tensor
-    cross_v: torch.Tensor
+    def __init__(self, cross_k: torch.Tensor, cross_v: torch.Tensor, max_tokens: int, strings: int):
+        self.cross_k, self.cross_v = cross_k, cross_v
+        shape = (2, max_tokens, strings * cross_k.shape[0], cross_k.shape[1], cross_k.shape[3])
+        self.written = cross_k.new_empty(shape)
+        self._spare = cross_k.new_empty(shape)
 
-    def reorder(self, rows: torch.Tensor) -> None:
-        """Keep the self-attention rows that a beam search selected (the condition's rows stay in place)."""
-        # index_select copies whole rows; indexing by [rows] takes several times as long on a CPU
-        self.self_k, self.self_v = self.self_k.index_select(0, rows), self.self_v.index_select(0, rows)
+    def write(self, u: int, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add position u, k and v (R, H, 1, d); returns those of positions 0 to u, (R, H, u + 1, d)."""
+        self.written[0, u], self.written[1, u] = k[:, :, 0], v[:, :, 0]
+        k, v = self.written[:, : u + 1].permute(0, 2, 3, 1, 4)
+        return k, v
+
+    def reorder(self, rows: torch.Tensor, count: int) -> None:
+        """Keep the rows that a beam search selected, of the first `count` positions."""
+        # into a second buffer: new memory for every step costs more than the copy
+        for kept, source in zip(self._spare, self.written, strict=True):
+            torch.index_select(source[:count], 1, rows, out=kept[:count])
+        self.written, self._spare = self._spare, self.written
 
 
 class DecoderBlock(nn.Module):
@@ -140,15 +150,15 @@ class DecoderBlock(nn.Module):
         return x + self.dropout(self.feed(self.norm_feed(x))), weights
 
     def step(self, x: torch.Tensor, u: int, cache: LayerCache, valid: torch.Tensor) -> tuple:
-        """One position u from the cache: x (B, 1, D) -> (B, 1, D) and weights (B, 1, T)."""
-        q, cache.self_k[:, :, u : u + 1], cache.self_v[:, :, u : u + 1] = self.split(
-            self.self_qkv(self.norm_self(x)), 3
-        )
-        y = fn.scaled_dot_product_attention(q, cache.self_k[:, :, : u + 1], cache.self_v[:, :, : u + 1])
+        """One position u from the cache: x (R, 1, D) -> (R, 1, D) and weights (R, T), R strings of B recordings."""
+        q, k, v = self.split(self.self_qkv(self.norm_self(x)), 3)
+        y = fn.scaled_dot_product_attention(q, *cache.write(u, k, v))
         x = x + self.self_out(y.transpose(1, 2).flatten(2))
-        y, weights = self.attend(x, cache.cross_k, cache.cross_v, valid)
-        x = x + y
-        return x + self.feed(self.norm_feed(x)), weights
+        # the strings of one recording read the same condition: they attend side by side, as positions of one string
+        beside = x.view(cache.cross_k.shape[0], -1, x.shape[2])
+        y, weights = self.attend(beside, cache.cross_k, cache.cross_v, valid)
+        x = x + y.reshape(x.shape)
+        return x + self.feed(self.norm_feed(x)), weights.flatten(0, 1)
 
 
 class Decoder(nn.Module):
@@ -188,20 +198,15 @@ class Decoder(nn.Module):
 
     def start(self, condition: Condition, max_tokens: int, beams: int = 1) -> list[LayerCache]:
         """Caches for `beams` strings per condition row, row-major (row 0's beams first)."""
-        rows = condition.states.shape[0] * beams
-        shape = (rows, self.heads, max_tokens, self.size // self.heads)
-        caches = []
-        for block in self.blocks:
-            cross_k, cross_v = (x.repeat_interleave(beams, 0).contiguous() for x in block.cross_keys(condition))
-            caches.append(LayerCache(cross_k.new_zeros(shape), cross_k.new_zeros(shape), cross_k, cross_v))
-        return caches
+        keys = ((x.contiguous() for x in block.cross_keys(condition)) for block in self.blocks)
+        return [LayerCache(k, v, max_tokens, beams) for k, v in keys]
 
     def step(self, tokens: torch.Tensor, u: int, caches: list[LayerCache], valid: torch.Tensor) -> tuple:
-        """Position u: tokens (B,) -> logits (B, V) and attention (B, T)."""
+        """Position u of R strings: tokens (R,), valid (B, T) -> logits (R, V) and attention (R, T)."""
         x = self.embedded(tokens[:, None], u)
         attention = None
         for i, (block, cache) in enumerate(zip(self.blocks, caches, strict=True)):
             x, weights = block.step(x, u, cache, valid)
             if i == self.guided_block:
-                attention = weights[:, 0]
+                attention = weights
         return self.output(self.norm(x))[:, 0].float(), attention
