@@ -1,0 +1,251 @@
+"""Compiled inner loops of the search: bit-parallel edit distances, and lower bounds of them.
+
+Distances: Myers (1999) in the form of Hyyrö (2003), 64 rows of the table of dynamic programming per machine word.
+`infix=False` compares the query with a whole string, `infix=True` with the substring that suits it best (Sellers 1980).
+Every loop runs without the interpreter's lock over a part [first, last) of its range, so threads can share the work;
+numba's own threads are not used: they may not be started from several Python threads at once.
+Importing this module imports numba, which takes a second: import it where a search begins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+
+MOST_THREADS = 4
+PARTS_PER_THREAD = 4  # strings differ in length: a thread that is done early takes another part
+MANY_WINDOWS = 1 << 14  # fewer are not worth a thread
+TILE = 64  # words of the presence table that are counted together: they stay in the first-level cache
+ZERO, ONE, ALL = np.uint64(0), np.uint64(1), np.uint64(2**64 - 1)
+LAST_BIT = np.uint64(63)
+
+
+def compiled(function: Callable) -> Callable:
+    """numba's njit with a cache on disk, or without one where no folder can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # "no locator available": neither the installation nor the user's cache folder is writable
+        return numba.njit(nogil=True)(function)
+
+
+def in_parts(work: Callable[[int, int], Any], count: int, smallest: int) -> list[Any]:
+    """What work(first, last) gives for parts of range(count), in a few threads; parts begin at multiples of `smallest`."""
+    threads = min(MOST_THREADS, os.cpu_count() or 1, count // smallest)
+    if threads <= 1:
+        return [work(0, count)]
+    size = -(-count // (threads * PARTS_PER_THREAD * smallest)) * smallest
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [pool.submit(work, k, min(k + size, count)) for k in range(0, count, size)]
+        return [part.result() for part in parts]
+
+
+def match_masks(query: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Where each token stands in the query: (V, words) uint64, bit i of a row for query[i]. Ids from V on are nowhere."""
+    masks = np.zeros((vocab_size, -(-len(query) // 64)), dtype=np.uint64)
+    for i, token in enumerate(query):
+        if token < vocab_size:
+            masks[token, i // 64] |= ONE << np.uint64(i % 64)
+    return masks
+
+
+@compiled
+def trail(masks: np.ndarray, length: int, string: np.ndarray, infix: bool, scores: np.ndarray) -> None:
+    """Distances of a query of `length` tokens, (V, words) masks, to string[:t] for every t, into scores (T + 1,).
+
+    With infix, to that substring ending at t which suits it best.
+    """
+    words = masks.shape[1]
+    plus, minus = np.full(words, ALL), np.zeros(words, np.uint64)  # vertical differences of +1 and -1
+    end = np.uint64((length - 1) % 64)
+    score = length
+    scores[0] = score
+    for t in range(len(string)):
+        row = masks[string[t]]
+        plus_in, minus_in = ZERO if infix else ONE, ZERO  # the table's upper edge is 0, 0, 0… or 0, 1, 2…
+        for word in range(words):
+            equal, up, down = row[word], plus[word], minus[word]
+            vertical = equal | down
+            equal |= minus_in
+            horizontal = (((equal & up) + up) ^ up) | equal
+            rise = down | ~(horizontal | up)
+            fall = up & horizontal
+            if word == words - 1:
+                score += np.int64((rise >> end) & ONE) - np.int64((fall >> end) & ONE)
+            plus_out, minus_out = rise >> LAST_BIT, fall >> LAST_BIT
+            rise, fall = (rise << ONE) | plus_in, (fall << ONE) | minus_in
+            plus[word], minus[word] = fall | ~(vertical | rise), rise & vertical
+            plus_in, minus_in = plus_out, minus_out
+        scores[t + 1] = score
+
+
+def trail_of(query: np.ndarray, string: np.ndarray, infix: bool) -> np.ndarray:
+    """`trail` of one string (T,) of ids: scores (T + 1,)."""
+    vocab_size = int(string.max(initial=0)) + 1
+    scores = np.empty(len(string) + 1, np.int64)
+    trail(match_masks(query, vocab_size), len(query), np.ascontiguousarray(string), infix, scores)
+    return scores
+
+
+@compiled
+def _one_word(masks, length, tokens, starts, ends, infix, first, last, out):
+    border = ZERO if infix else ONE
+    end = np.uint64(length - 1)
+    for k in range(first, last):
+        up, down = ALL, ZERO
+        score = best = length
+        for t in range(starts[k], ends[k]):
+            equal = masks[tokens[t]]
+            vertical = equal | down
+            horizontal = (((equal & up) + up) ^ up) | equal
+            rise = down | ~(horizontal | up)
+            fall = up & horizontal
+            score += np.int64((rise >> end) & ONE) - np.int64((fall >> end) & ONE)
+            rise = (rise << ONE) | border
+            up, down = (fall << ONE) | ~(vertical | rise), rise & vertical
+            best = min(best, score)
+        out[k] = best if infix else score
+
+
+@compiled
+def _many_words(masks, length, tokens, starts, ends, infix, first, last, out):
+    longest = 0
+    for k in range(first, last):
+        longest = max(longest, np.int64(ends[k]) - np.int64(starts[k]))
+    scores = np.empty(longest + 1, np.int64)
+    for k in range(first, last):
+        size = np.int64(ends[k]) - np.int64(starts[k])
+        trail(masks, length, tokens[starts[k] : ends[k]], infix, scores)
+        out[k] = scores[: size + 1].min() if infix else scores[size]
+
+
+def distances(
+    query: np.ndarray, vocab_size: int, tokens: np.ndarray, starts: np.ndarray, ends: np.ndarray, infix: bool
+) -> np.ndarray:
+    """Edit distance of the query to tokens[starts[k]:ends[k]], or to its best substring, for every k: (K,) int32."""
+    masks = match_masks(query, vocab_size)
+    out = np.empty(len(starts), dtype=np.int32)
+    one = masks.shape[1] == 1
+    masks = masks[:, 0].copy() if one else masks
+    loop = _one_word if one else _many_words
+
+    def work(first: int, last: int) -> None:
+        loop(masks, len(query), tokens, starts, ends, infix, first, last, out)
+
+    in_parts(work, len(starts), 1024)
+    return out
+
+
+@compiled
+def mark_presence(tokens, window_edges, row_of, presence, first, last):
+    """Set bit w of presence[row_of[t]] for every token t of the windows [first, last); `first` divides by 64."""
+    for window in range(first, last):
+        word, bit = window >> 6, ONE << np.uint64(window & 63)
+        for t in range(window_edges[window], window_edges[window + 1]):
+            presence[row_of[tokens[t]], word] |= bit
+
+
+@compiled
+def count_shared(presence, rows, counts, span, first, last, shared):
+    """For windows of the words [first, last): how many of the query's tokens lie in rows that w…w+span-1 have.
+
+    rows, counts: the query's rows and how many of its tokens lie in each. Counters of 64 windows are added at once,
+    their bits spread over `planes` of words: plane p holds bit p of all of them.
+    """
+    depth = 0
+    while counts.sum() >> depth:
+        depth += 1
+    planes, carry = np.zeros((depth, TILE), np.uint64), np.zeros(TILE, np.uint64)
+    for base in range(first, last, TILE):
+        size = min(TILE, last - base)
+        planes[:] = 0
+        for r in range(len(rows)):
+            for plane in range(depth):
+                if (counts[r] >> plane) & 1:
+                    _any_of(presence[rows[r]], base, size, span, carry)
+                    for p in range(plane, depth):
+                        for k in range(size):
+                            held = planes[p, k]
+                            planes[p, k] = held ^ carry[k]
+                            carry[k] &= held
+        for k in range(size):
+            out = shared[(base + k) * 64 : (base + k + 1) * 64]
+            out[:] = 0
+            for p in range(depth):
+                plane_bits = planes[p, k]
+                for bit in range(64):
+                    out[bit] |= np.uint16(((plane_bits >> np.uint64(bit)) & ONE) << np.uint64(p))
+
+
+@compiled
+def _any_of(row, base, size, span, out):
+    """Bit w of out: any of the bits w…w+span-1 of the row."""
+    for k in range(size):
+        out[k] = row[base + k]
+    for shift in range(1, span):
+        right, left = np.uint64(shift), np.uint64(64 - shift)
+        for k in range(size):
+            out[k] |= (row[base + k] >> right) | (row[base + k + 1] << left)
+
+
+@compiled
+def bound_windows(bounds, length, window_edges, first, last):
+    """Turn counts of shared tokens into lower bounds of the distance to each of the windows [first, last)."""
+    for window in range(first, last):
+        size = np.int64(window_edges[window + 1]) - np.int64(window_edges[window])
+        bound = max(length, size) - min(np.int64(bounds[window]), length, size)
+        bounds[window] = min(bound, 65_534)
+
+
+@compiled
+def bound_stretches(bounds, length, reach, span, window_edges, first_window, first, last):
+    """Turn counts of tokens shared with w…w+span-1 into bounds for substrings of the recordings [first, last).
+
+    A window's bound holds for substrings of up to `reach` tokens that begin in it.
+    """
+    for recording in range(first, last):
+        stop = first_window[recording + 1]
+        for window in range(first_window[recording], stop):
+            begin, end = np.int64(window_edges[window]), np.int64(window_edges[window + 1])
+            needed = min(end - 1 + reach, np.int64(window_edges[stop]))
+            if begin == end:
+                bounds[window] = length  # nothing begins here
+            elif window_edges[min(window + span, stop)] < needed:
+                bounds[window] = 0  # more windows than were counted
+            else:
+                bounds[window] = length - min(np.int64(bounds[window]), length)
+
+
+@compiled
+def histogram(bounds, first, last):
+    """How often each uint16 is among bounds[first:last], (65536,)."""
+    counts = np.zeros(65_536, np.int64)
+    for window in range(first, last):
+        counts[bounds[window]] += 1
+    return counts
+
+
+@compiled
+def stretches(windows, reach, window_edges, first_window):
+    """Where substrings of up to `reach` tokens that begin in the given windows (rising) lie in the column.
+
+    Returns starts, ends, recordings (K,); what overlaps within a recording is joined.
+    """
+    starts, ends = np.empty(len(windows), np.int64), np.empty(len(windows), np.int64)
+    owners = np.empty(len(windows), np.int64)
+    count, recording = 0, 0
+    for window in windows:
+        while first_window[recording + 1] <= window:
+            recording += 1
+        begin = np.int64(window_edges[window])
+        end = min(np.int64(window_edges[window + 1]) - 1 + reach, np.int64(window_edges[first_window[recording + 1]]))
+        if count and owners[count - 1] == recording and begin <= ends[count - 1]:
+            ends[count - 1] = end
+        else:
+            starts[count], ends[count], owners[count] = begin, end, recording
+            count += 1
+    return starts[:count], ends[:count], owners[:count]
