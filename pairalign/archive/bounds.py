@@ -1,9 +1,9 @@
 """Lower bounds of edit distances, from what two strings share: no distance is ever below its bound.
 
-An edit script between a query of m tokens and a string of n keeps, as matches, at most as many tokens as both share, and
-every other token costs an edit: distance >= max(m, n) - shared; against a substring of unknown length, m - shared.
-Shared tokens are counted from the column's presence table, where ids share rows and repeats count once in the string
-and as often as they come in the query: never too low, so the bound is never too high.
+An edit script between a query of m tokens and a string of n matches at most as many tokens as both share, and every
+other token costs an edit: distance >= max(m, n) - shared; against a substring of unknown length, m - shared.
+Shared tokens are counted from the column's presence table. What the string has in a row counts as often as the query
+has ids of that row, however often the string has them: never too low, so the bound is never too high.
 """
 
 from __future__ import annotations
@@ -29,28 +29,17 @@ def window_bounds(column: Column, query: np.ndarray) -> np.ndarray:
     return bounds
 
 
-def stretch_bounds(column: Column, query: np.ndarray) -> np.ndarray:
-    """Lower bounds (W,) uint16 of the distances between the query and the substrings that begin in each window.
-
-    Substrings longer than `longest_stretch` are left out: some other substring is as near.
-    """
-    reach = longest_stretch(query)
+def stretch_bounds(column: Column, query: np.ndarray, reach: int) -> np.ndarray:
+    """Lower bounds (W,) uint16 of the distances to substrings of up to `reach` tokens that begin in each window."""
     typical = 0.7 * len(column.tokens) / max(1, column.windows)  # few windows between others are shorter
     span = min(MOST_SPAN, 1 + int(np.ceil((reach - 1) / max(1, typical))))
     bounds = _shared(column, query, span)
 
     def work(first: int, last: int) -> None:
-        kernel.bound_stretches(
-            bounds, len(query), reach, span, column.window_edges, column.first_window, first, last
-        )
+        kernel.bound_stretches(bounds, len(query), reach, span, column.window_edges, column.first_window, first, last)
 
     kernel.in_parts(work, column.recordings, kernel.MANY_WINDOWS)
     return bounds
-
-
-def longest_stretch(query: np.ndarray) -> int:
-    """The most tokens that a nearest substring needs: the empty one costs len(query), a longer one has to cost less."""
-    return 2 * len(query) - 1
 
 
 def level_of_nearest(bounds: np.ndarray, count: int) -> int:

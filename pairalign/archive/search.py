@@ -57,8 +57,9 @@ def nearest_windows(
     query = _checked(column, query_ids, allowed, top)
     mask = _window_mask(column, allowed)
     if device != "cpu":
+        distances = _distances_on(device, column, query, "whole")
         windows = np.arange(column.windows) if mask is None else np.flatnonzero(mask)
-        return _best_windows(windows, _distances_on(device, column, query, "whole")[windows], top)
+        return _window_matches(windows, distances[windows], top)
     from pairalign.archive import bounds as bound  # numba takes a second to import
 
     bounds = bound.window_bounds(column, query)
@@ -70,7 +71,7 @@ def nearest_windows(
     limit = min(_kth(distances, top), bound.OUT - 1)
     rest = np.flatnonzero((bounds > level) & (bounds <= limit))
     distances = np.concatenate([distances, _window_distances(column, query, rest)])
-    return _best_windows(np.concatenate([windows, rest]), distances, top)
+    return _window_matches(np.concatenate([windows, rest]), distances, top)
 
 
 def nearest_recordings(
@@ -87,7 +88,7 @@ def nearest_recordings(
     else:
         nearest = _nearest_stretches(column, query, top, allowed)
     recordings = np.arange(column.recordings) if allowed is None else np.flatnonzero(allowed)
-    chosen = _best(recordings, nearest[recordings], top)
+    chosen = recordings[_best(recordings, nearest[recordings], top)]
     return [InfixMatch(int(r), int(nearest[r]), *_locate(column, query, int(r), int(nearest[r]))) for r in chosen]
 
 
@@ -144,14 +145,14 @@ def _nearest_stretches(column: Column, query: np.ndarray, top: int, allowed: np.
     from pairalign.archive import kernel
 
     nearest = np.full(column.recordings, len(query), dtype=np.int32)  # an empty stretch costs that, so none costs more
-    reach = bound.longest_stretch(query)
+    reach = _reach(query)
 
     def compare(windows: np.ndarray) -> None:
         starts, ends, owners = kernel.stretches(windows, reach, column.window_edges, column.first_window)
         distances = kernel.distances(query, column.vocab_size, column.tokens, starts, ends, infix=True)
         np.minimum.at(nearest, owners, distances)
 
-    bounds = bound.stretch_bounds(column, query)
+    bounds = bound.stretch_bounds(column, query, reach)
     if allowed is not None:
         bounds[~_window_mask(column, allowed)] = bound.OUT
     level = min(bound.level_of_nearest(bounds, max(top, FIRST_LOOK)), len(query) - 1)
@@ -169,15 +170,13 @@ def _kth(distances: np.ndarray, k: int) -> int:
 
 
 def _best(places: np.ndarray, distances: np.ndarray, top: int) -> np.ndarray:
-    """The `top` places by (distance, place)."""
-    near = distances <= _kth(distances, top)
-    places, distances = places[near], distances[near]
-    return places[np.lexsort((places, distances))[:top]]
+    """Which `top` of the candidates (C,) come first by (distance, place)."""
+    near = np.flatnonzero(distances <= _kth(distances, top))
+    return near[np.lexsort((places[near], distances[near]))[:top]]
 
 
-def _best_windows(windows: np.ndarray, distances: np.ndarray, top: int) -> list[WindowMatch]:
-    order = np.lexsort((windows, distances))[:top]
-    return [WindowMatch(int(windows[k]), int(distances[k])) for k in order]
+def _window_matches(windows: np.ndarray, distances: np.ndarray, top: int) -> list[WindowMatch]:
+    return [WindowMatch(int(windows[k]), int(distances[k])) for k in _best(windows, distances, top)]
 
 
 def _locate(column: Column, query: np.ndarray, recording: int, distance: int) -> tuple[int, int]:
@@ -191,9 +190,22 @@ def _locate(column: Column, query: np.ndarray, recording: int, distance: int) ->
 
 
 def _distances_on(device: str, column: Column, query: np.ndarray, mode: str) -> np.ndarray:
-    """Distances of all windows (W,) or to the nearest stretch of all recordings (R,), from a GPU."""
+    """Distances of all windows (W,) or to the nearest stretch of all recordings (R,), compared by torch."""
+    import torch
+
     from pairalign.archive import kernel_torch
 
+    try:
+        known = torch.device(device).type != "cuda" or torch.cuda.is_available()
+    except RuntimeError:
+        known = False
+    if not known:
+        raise ValueError(f"device is {device!r}, which torch does not find here; use cpu")
     if mode == "whole":
         return kernel_torch.window_distances(column, query, device)
-    return kernel_torch.stretch_distances(column, query, device)
+    return kernel_torch.stretch_distances(column, query, _reach(query), device)
+
+
+def _reach(query: np.ndarray) -> int:
+    """The most tokens that a nearest stretch can have: an empty one costs len(query), a longer one has to cost less."""
+    return 2 * len(query) - 1
