@@ -107,7 +107,8 @@ def checked_ids(ids: Sequence[int] | np.ndarray) -> np.ndarray:
         raise ValueError("token ids must be one flat row of whole numbers")
     if ids.dtype != np.uint16 and ids.size and not 0 <= ids.min() <= ids.max() < MAX_VOCAB_SIZE:
         raise ValueError(f"token ids must lie in 0 to {MAX_VOCAB_SIZE - 1}; found {ids.min()} to {ids.max()}")
-    return np.ascontiguousarray(ids, dtype=np.uint16)
+    # writeable, which what comes from a file may not be: loops are compiled once more for other arrays
+    return np.require(ids, np.uint16, ["C", "W"])
 
 
 def _checked_edges(edges: np.ndarray, end: int, name: str) -> np.ndarray:

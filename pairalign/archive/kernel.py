@@ -1,4 +1,4 @@
-"""Compiled inner loops of the search: bit-parallel edit distances, and lower bounds of them.
+"""Compiled inner loops of the search: bit-parallel edit distances, and threads that share them.
 
 Distances: Myers (1999) in the form of Hyyrö (2003), 64 rows of the table of dynamic programming per machine word.
 `infix=False` compares the query with a whole string, `infix=True` with the substring that suits it best (Sellers 1980).
@@ -19,9 +19,8 @@ import numpy as np
 
 MOST_THREADS = 4
 PARTS_PER_THREAD = 4  # strings differ in length: a thread that is done early takes another part
-MANY_WINDOWS = 1 << 14  # fewer are not worth a thread
+MANY_WINDOWS, MANY_STRINGS = 1 << 14, 1 << 12  # fewer to sort out or to compare are not worth a thread
 LANES = 32  # strings compared side by side: 16 to 64 are about as fast, fewer are not vectorised
-TILE = 64  # words of the presence table that are counted together: they stay in the first-level cache
 ZERO, ONE, ALL = np.uint64(0), np.uint64(1), np.uint64(2**64 - 1)
 LAST_BIT = np.uint64(63)
 
@@ -124,14 +123,47 @@ def _one_word(masks, length, tokens, starts, ends, infix, first, last, out):
 
 @compiled
 def _many_words(masks, length, tokens, starts, ends, infix, first, last, out):
-    longest = 0
-    for k in range(first, last):
-        longest = max(longest, np.int64(ends[k]) - np.int64(starts[k]))
-    scores = np.empty(longest + 1, np.int64)
-    for k in range(first, last):
-        size = np.int64(ends[k]) - np.int64(starts[k])
-        trail(masks, length, tokens[starts[k] : ends[k]], infix, scores)
-        out[k] = scores[: size + 1].min() if infix else scores[size]
+    """Distances to the strings [first, last) into `out`: LANES strings side by side, word after word of the table."""
+    words = masks.shape[1]
+    up, down = np.empty((words, LANES), np.uint64), np.empty((words, LANES), np.uint64)
+    plus_in, minus_in = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
+    score, best = np.empty(LANES, np.int64), np.empty(LANES, np.int64)
+    start, size = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
+    token, equal = np.empty(LANES, np.int64), np.empty(LANES, np.uint64)
+    border, end = ZERO if infix else ONE, np.uint64((length - 1) % 64)
+    for base in range(first, last, LANES):
+        count = min(LANES, last - base)
+        size[:] = 0
+        for k in range(count):
+            start[k], size[k] = starts[base + k], np.int64(ends[base + k]) - np.int64(starts[base + k])
+        up[:], down[:], score[:], best[:] = ALL, ZERO, length, length
+        for t in range(size.max()):
+            for k in range(LANES):
+                token[k] = tokens[min(start[k] + t, len(tokens) - 1)]
+            plus_in[:], minus_in[:] = border, ZERO
+            for word in range(words):
+                for k in range(LANES):
+                    equal[k] = masks[token[k], word]
+                here = end if word == words - 1 else LAST_BIT
+                _append(equal, up[word], down[word], plus_in, minus_in, here)
+            for k in range(LANES):  # what the last word gives on is how the distance changes
+                score[k] += np.int64(plus_in[k]) - np.int64(minus_in[k]) if t < size[k] else 0
+                best[k] = min(best[k], score[k])
+        out[base : base + count] = best[:count] if infix else score[:count]
+
+
+@compiled
+def _append(equal, up, down, plus, minus, end):
+    """A column of one word of the table, (LANES,): `up`, `down` and what comes in change; horizontal differences go out."""
+    for k in range(LANES):
+        vertical = equal[k] | down[k]
+        same = equal[k] | minus[k]
+        horizontal = (((same & up[k]) + up[k]) ^ up[k]) | same
+        rise = down[k] | ~(horizontal | up[k])
+        fall = up[k] & horizontal
+        shifted, sunk = (rise << ONE) | plus[k], (fall << ONE) | minus[k]
+        up[k], down[k] = sunk | ~(vertical | shifted), shifted & vertical
+        plus[k], minus[k] = (rise >> end) & ONE, (fall >> end) & ONE
 
 
 def distances(
@@ -141,7 +173,7 @@ def distances(
     masks = match_masks(query, vocab_size)
     out = np.empty(len(starts), dtype=np.int32)
     order = np.argsort(ends - starts) if infix else slice(None)  # side by side go strings of like length; windows are
-    starts, ends = starts[order], ends[order]
+    starts, ends = starts[order].astype(np.int64), ends[order].astype(np.int64)  # one type: loops are compiled once
     one = masks.shape[1] == 1
     masks = masks[:, 0].copy() if one else masks
     loop = _one_word if one else _many_words
@@ -149,7 +181,7 @@ def distances(
     def work(first: int, last: int) -> None:
         loop(masks, len(query), tokens, starts, ends, infix, first, last, out)
 
-    in_parts(work, len(starts), 1024)
+    in_parts(work, len(starts), MANY_STRINGS)
     found = np.empty_like(out)
     found[order] = out
     return found
@@ -162,86 +194,6 @@ def mark_presence(tokens, window_edges, row_of, presence, first, last):
         word, bit = window >> 6, ONE << np.uint64(window & 63)
         for t in range(window_edges[window], window_edges[window + 1]):
             presence[row_of[tokens[t]], word] |= bit
-
-
-@compiled
-def count_shared(presence, rows, counts, span, first, last, shared):
-    """For windows of the words [first, last): how many of the query's tokens lie in rows that w…w+span-1 have.
-
-    rows, counts: the query's rows and how many of its tokens lie in each. Counters of 64 windows are added at once,
-    their bits spread over `planes` of words: plane p holds bit p of all of them.
-    """
-    depth = 0
-    while counts.sum() >> depth:
-        depth += 1
-    planes, carry = np.zeros((depth, TILE), np.uint64), np.zeros(TILE, np.uint64)
-    for base in range(first, last, TILE):
-        size = min(TILE, last - base)
-        planes[:] = 0
-        for r in range(len(rows)):
-            for plane in range(depth):
-                if (counts[r] >> plane) & 1:
-                    _any_of(presence[rows[r]], base, size, span, carry)
-                    for p in range(plane, depth):
-                        for k in range(size):
-                            held = planes[p, k]
-                            planes[p, k] = held ^ carry[k]
-                            carry[k] &= held
-        for k in range(size):
-            out = shared[(base + k) * 64 : (base + k + 1) * 64]
-            out[:] = 0
-            for p in range(depth):
-                plane_bits = planes[p, k]
-                for bit in range(64):
-                    out[bit] |= np.uint16(((plane_bits >> np.uint64(bit)) & ONE) << np.uint64(p))
-
-
-@compiled
-def _any_of(row, base, size, span, out):
-    """Bit w of out: any of the bits w…w+span-1 of the row."""
-    for k in range(size):
-        out[k] = row[base + k]
-    for shift in range(1, span):
-        right, left = np.uint64(shift), np.uint64(64 - shift)
-        for k in range(size):
-            out[k] |= (row[base + k] >> right) | (row[base + k + 1] << left)
-
-
-@compiled
-def bound_windows(bounds, length, window_edges, first, last):
-    """Turn counts of shared tokens into lower bounds of the distance to each of the windows [first, last)."""
-    for window in range(first, last):
-        size = np.int64(window_edges[window + 1]) - np.int64(window_edges[window])
-        bound = max(length, size) - min(np.int64(bounds[window]), length, size)
-        bounds[window] = min(bound, 65_534)
-
-
-@compiled
-def bound_stretches(bounds, length, reach, span, window_edges, first_window, first, last):
-    """Turn counts of tokens shared with w…w+span-1 into bounds for substrings of the recordings [first, last).
-
-    A window's bound holds for substrings of up to `reach` tokens that begin in it.
-    """
-    for recording in range(first, last):
-        stop = first_window[recording + 1]
-        for window in range(first_window[recording], stop):
-            begin, end = np.int64(window_edges[window]), np.int64(window_edges[window + 1])
-            needed = min(end - 1 + reach, np.int64(window_edges[stop]))
-            if begin == end:
-                bounds[window] = length  # nothing begins here
-            elif window_edges[min(window + span, stop)] < needed:
-                bounds[window] = 0  # more windows than were counted
-            else:
-                bounds[window] = length - min(np.int64(bounds[window]), length)
-
-
-@compiled
-def histogram(bounds, first, last):
-    """How often each uint16 is among bounds[first:last], (65536,)."""
-    counts = np.zeros(65_536, np.int64)
-    for window in range(first, last):
-        counts[bounds[window]] += 1
-    return counts
 
 
 @compiled

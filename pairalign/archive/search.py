@@ -17,6 +17,7 @@ from pairalign.archive.column import Column, checked_ids
 
 MODES = ("whole", "contains")
 FIRST_LOOK = 2_000  # windows compared first: enough to know roughly how near the best k are
+MOST_SPAN = 3  # windows that a stretch may touch: more of them share nearly everything with a query, so bounds are idle
 
 
 @dataclass(frozen=True)
@@ -102,14 +103,7 @@ def distance_counts(
     query = _checked(column, query_ids, allowed)
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; use one of {', '.join(MODES)}")
-    if device != "cpu":
-        distances = _distances_on(device, column, query, mode)
-    else:
-        from pairalign.archive import kernel
-
-        edges = column.window_edges if mode == "whole" else column.recording_edges
-        infix = mode == "contains"
-        distances = kernel.distances(query, column.vocab_size, column.tokens, edges[:-1], edges[1:], infix)
+    distances = _distances(column, query, mode) if device == "cpu" else _distances_on(device, column, query, mode)
     mask = _window_mask(column, allowed) if mode == "whole" else allowed
     return np.bincount(distances if mask is None else distances[mask])
 
@@ -122,14 +116,22 @@ def _checked(
         raise ValueError(f"the query has {len(query)} tokens; allowed: 1 to 65534")
     if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
         raise ValueError(f"top is {top!r}; it must be a whole number of at least 1")
-    if allowed is not None and (allowed.dtype != bool or allowed.shape != (column.recordings,)):
-        raise ValueError(f"allowed must be {column.recordings} truth values, one per recording")
+    if allowed is not None and (np.asarray(allowed).dtype != bool or np.shape(allowed) != (column.recordings,)):
+        raise ValueError(f"allowed must be an array of {column.recordings} truth values, one per recording")
     return query
 
 
 def _window_mask(column: Column, allowed: np.ndarray | None) -> np.ndarray | None:
     """(W,) bool from (R,) bool."""
     return None if allowed is None else np.repeat(allowed, np.diff(column.first_window))
+
+
+def _distances(column: Column, query: np.ndarray, mode: str) -> np.ndarray:
+    """Distances of all windows (W,), or to the nearest stretch of all recordings (R,)."""
+    from pairalign.archive import kernel
+
+    edges = column.window_edges if mode == "whole" else column.recording_edges
+    return kernel.distances(query, column.vocab_size, column.tokens, edges[:-1], edges[1:], infix=mode == "contains")
 
 
 def _window_distances(column: Column, query: np.ndarray, windows: np.ndarray) -> np.ndarray:
@@ -144,8 +146,10 @@ def _nearest_stretches(column: Column, query: np.ndarray, top: int, allowed: np.
     from pairalign.archive import bounds as bound
     from pairalign.archive import kernel
 
-    nearest = np.full(column.recordings, len(query), dtype=np.int32)  # an empty stretch costs that, so none costs more
     reach = _reach(query)
+    if bound.span_of(column, reach) > MOST_SPAN:
+        return _distances(column, query, "contains")
+    nearest = np.full(column.recordings, len(query), dtype=np.int32)  # an empty stretch costs that, so none costs more
 
     def compare(windows: np.ndarray) -> None:
         starts, ends, owners = kernel.stretches(windows, reach, column.window_edges, column.first_window)

@@ -83,18 +83,19 @@ def check_pairs(mode, seed, archives, queries, alphabets, most_tokens, query_len
 
 
 @pytest.fixture
-def small_first_look(monkeypatch):
-    """Bounds have to leave windows out, even of a small archive."""
+def bounds_matter(monkeypatch):
+    """Bounds have to leave windows out even of a small archive, and for stretches over many windows."""
     monkeypatch.setattr(search, "FIRST_LOOK", 1)
+    monkeypatch.setattr(search, "MOST_SPAN", 6)
 
 
 @pytest.mark.parametrize("mode", SEARCHES)
-def test_ten_thousand_pairs_give_what_plain_comparison_gives(mode, small_first_look):
+def test_ten_thousand_pairs_give_what_plain_comparison_gives(mode, bounds_matter):
     check_pairs(mode, 1, archives=1000, queries=10, alphabets=[1, 2, 3, 5], most_tokens=9, query_lengths=(1, 10))
 
 
 @pytest.mark.parametrize("mode", SEARCHES)
-def test_queries_of_more_than_one_and_two_words_give_what_plain_comparison_gives(mode, small_first_look):
+def test_queries_of_more_than_one_and_two_words_give_what_plain_comparison_gives(mode, bounds_matter):
     check_pairs(mode, 2, archives=8, queries=2, alphabets=[2, 4], most_tokens=60, query_lengths=(63, 66))
     check_pairs(mode, 3, archives=8, queries=2, alphabets=[2, 4], most_tokens=80, query_lengths=(127, 140))
 
