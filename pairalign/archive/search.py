@@ -1,0 +1,215 @@
+"""Exact search by edit distance in a packed column of token strings.
+
+Two questions: which windows are nearest to a query (`nearest_windows`), and which recordings have a stretch that is
+nearest to it, wherever it lies (`nearest_recordings`). Answers are those of comparing with everything. A lower bound is
+counted for every window (see `bounds`), the most promising windows are compared, and then all whose bound does not
+exceed the worst of the best k so far; an equal bound counts, because ties go by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pairalign.archive.column import Column, checked_ids
+
+MODES = ("whole", "contains")
+FIRST_LOOK = 2_000  # windows compared first: enough to know roughly how near the best k are
+MOST_SPAN = 3  # windows that a stretch may touch: more of them share nearly everything with a query, so bounds are idle
+
+
+@dataclass(frozen=True)
+class WindowMatch:
+    """A window of the column and its edit distance to the query."""
+
+    window: int
+    distance: int
+
+
+@dataclass(frozen=True)
+class InfixMatch:
+    """The stretch of a recording nearest to the query: its tokens first_token to last_token, both included.
+
+    Where the distance is the query's length, nothing in the recording resembles it: the stretch is empty, and goes from
+    token 0 to token -1.
+    """
+
+    recording: int
+    distance: int
+    first_token: int
+    last_token: int
+
+
+def nearest_windows(
+    column: Column, query_ids: Sequence[int], top: int, allowed: np.ndarray | None = None, device: str = "cpu"
+) -> list[WindowMatch]:
+    """The `top` windows nearest to the query, by distance and then by position; fewer if there are fewer.
+
+    An empty window is as far away as the query is long.
+
+    Args:
+        query_ids: at least one id from 0 to 65535; ids that are nowhere in the column match nothing.
+        allowed: (R,) bool, the recordings to search in; by default all.
+        device: "cpu", or a GPU as torch names it ("cuda"), on which all windows are compared.
+    Raises: ValueError for a query, `top`, `allowed` or device other than that.
+    """
+    query = _checked(column, query_ids, allowed, top)
+    mask = _window_mask(column, allowed)
+    if device != "cpu":
+        distances = _distances_on(device, column, query, "whole")
+        windows = np.arange(column.windows) if mask is None else np.flatnonzero(mask)
+        return _window_matches(windows, distances[windows], top)
+    from pairalign.archive import bounds as bound  # numba takes a second to import
+
+    bounds = bound.window_bounds(column, query)
+    if mask is not None:
+        bounds[~mask] = bound.OUT
+    level = bound.level_of_nearest(bounds, max(top, FIRST_LOOK))
+    windows = np.flatnonzero(bounds <= level)
+    distances = _window_distances(column, query, windows)
+    limit = min(_kth(distances, top), bound.OUT - 1)
+    rest = np.flatnonzero((bounds > level) & (bounds <= limit))
+    distances = np.concatenate([distances, _window_distances(column, query, rest)])
+    return _window_matches(np.concatenate([windows, rest]), distances, top)
+
+
+def nearest_recordings(
+    column: Column, query_ids: Sequence[int], top: int, allowed: np.ndarray | None = None, device: str = "cpu"
+) -> list[InfixMatch]:
+    """The `top` recordings with the stretch nearest to the query, by distance and then by position.
+
+    One match per recording: of its nearest stretches the one that ends first, and of those the shortest. A stretch may
+    cross windows. Arguments and errors as for `nearest_windows`.
+    """
+    query = _checked(column, query_ids, allowed, top)
+    if device != "cpu":
+        nearest = _distances_on(device, column, query, "contains")
+    else:
+        nearest = _nearest_stretches(column, query, top, allowed)
+    recordings = np.arange(column.recordings) if allowed is None else np.flatnonzero(allowed)
+    chosen = recordings[_best(recordings, nearest[recordings], top)]
+    return [InfixMatch(int(r), int(nearest[r]), *_locate(column, query, int(r), int(nearest[r]))) for r in chosen]
+
+
+def distance_counts(
+    column: Column, query_ids: Sequence[int], mode: str, allowed: np.ndarray | None = None, device: str = "cpu"
+) -> np.ndarray:
+    """How many windows (mode "whole") or recordings ("contains") are at distance 0, 1, 2… of the query, (D + 1,) int64.
+
+    Everything is compared: some ten times the work of a search. Arguments and errors as for `nearest_windows`.
+    """
+    query = _checked(column, query_ids, allowed)
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; use one of {', '.join(MODES)}")
+    distances = _distances(column, query, mode) if device == "cpu" else _distances_on(device, column, query, mode)
+    mask = _window_mask(column, allowed) if mode == "whole" else allowed
+    return np.bincount(distances if mask is None else distances[mask])
+
+
+def _checked(
+    column: Column, query_ids: Sequence[int], allowed: np.ndarray | None, top: int | None = None
+) -> np.ndarray:
+    query = checked_ids(query_ids)
+    if not 1 <= len(query) < 65_535:
+        raise ValueError(f"the query has {len(query)} tokens; allowed: 1 to 65534")
+    if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
+        raise ValueError(f"top is {top!r}; it must be a whole number of at least 1")
+    if allowed is not None and (np.asarray(allowed).dtype != bool or np.shape(allowed) != (column.recordings,)):
+        raise ValueError(f"allowed must be an array of {column.recordings} truth values, one per recording")
+    return query
+
+
+def _window_mask(column: Column, allowed: np.ndarray | None) -> np.ndarray | None:
+    """(W,) bool from (R,) bool."""
+    return None if allowed is None else np.repeat(allowed, np.diff(column.first_window))
+
+
+def _distances(column: Column, query: np.ndarray, mode: str) -> np.ndarray:
+    """Distances of all windows (W,), or to the nearest stretch of all recordings (R,)."""
+    from pairalign.archive import kernel
+
+    edges = column.window_edges if mode == "whole" else column.recording_edges
+    return kernel.distances(query, column.vocab_size, column.tokens, edges[:-1], edges[1:], infix=mode == "contains")
+
+
+def _window_distances(column: Column, query: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    from pairalign.archive import kernel
+
+    starts, ends = column.window_edges[windows], column.window_edges[windows + 1]
+    return kernel.distances(query, column.vocab_size, column.tokens, starts, ends, infix=False)
+
+
+def _nearest_stretches(column: Column, query: np.ndarray, top: int, allowed: np.ndarray | None) -> np.ndarray:
+    """Distances (R,) to the nearest stretch of each recording; exact for the best `top`, for others never too low."""
+    from pairalign.archive import bounds as bound
+    from pairalign.archive import kernel
+
+    reach = _reach(query)
+    if bound.span_of(column, reach) > MOST_SPAN:
+        return _distances(column, query, "contains")
+    nearest = np.full(column.recordings, len(query), dtype=np.int32)  # an empty stretch costs that, so none costs more
+
+    def compare(windows: np.ndarray) -> None:
+        starts, ends, owners = kernel.stretches(windows, reach, column.window_edges, column.first_window)
+        distances = kernel.distances(query, column.vocab_size, column.tokens, starts, ends, infix=True)
+        np.minimum.at(nearest, owners, distances)
+
+    bounds = bound.stretch_bounds(column, query, reach)
+    if allowed is not None:
+        bounds[~_window_mask(column, allowed)] = bound.OUT
+    level = min(bound.level_of_nearest(bounds, max(top, FIRST_LOOK)), len(query) - 1)
+    compare(np.flatnonzero(bounds <= level))
+    limit = min(_kth(nearest if allowed is None else nearest[allowed], top), len(query) - 1)
+    compare(np.flatnonzero((bounds > level) & (bounds <= limit)))
+    return nearest
+
+
+def _kth(distances: np.ndarray, k: int) -> int:
+    """The k-th smallest distance; if there are fewer, more than any distance can be."""
+    if len(distances) < k:
+        return np.iinfo(np.int32).max
+    return int(np.searchsorted(np.cumsum(np.bincount(distances)), k))
+
+
+def _best(places: np.ndarray, distances: np.ndarray, top: int) -> np.ndarray:
+    """Which `top` of the candidates (C,) come first by (distance, place)."""
+    near = np.flatnonzero(distances <= _kth(distances, top))
+    return near[np.lexsort((places[near], distances[near]))[:top]]
+
+
+def _window_matches(windows: np.ndarray, distances: np.ndarray, top: int) -> list[WindowMatch]:
+    return [WindowMatch(int(windows[k]), int(distances[k])) for k in _best(windows, distances, top)]
+
+
+def _locate(column: Column, query: np.ndarray, recording: int, distance: int) -> tuple[int, int]:
+    """First and last token of the shortest substring at that distance of those that end first."""
+    from pairalign.archive import kernel
+
+    string = column.recording_ids(recording)
+    end = int(np.argmax(kernel.trail_of(query, string, infix=True) == distance))
+    backwards = kernel.trail_of(query[::-1], string[:end][::-1], infix=False)
+    return end - int(np.argmax(backwards == distance)), end - 1
+
+
+def _distances_on(device: str, column: Column, query: np.ndarray, mode: str) -> np.ndarray:
+    """Distances of all windows (W,) or to the nearest stretch of all recordings (R,), compared by torch."""
+    import torch
+
+    from pairalign.archive import kernel_torch
+
+    try:
+        known = torch.device(device).type != "cuda" or torch.cuda.is_available()
+    except RuntimeError:
+        known = False
+    if not known:
+        raise ValueError(f"device is {device!r}, which torch does not find here; use cpu")
+    if mode == "whole":
+        return kernel_torch.window_distances(column, query, device)
+    return kernel_torch.stretch_distances(column, query, _reach(query), device)
+
+
+def _reach(query: np.ndarray) -> int:
+    """The most tokens that a nearest stretch can have: an empty one costs len(query), a longer one has to cost less."""
+    return 2 * len(query) - 1
