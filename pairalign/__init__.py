@@ -8,6 +8,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pairalign.archive.errors import ArchiveError
 from pairalign.audio import AudioError
 from pairalign.checkpoint import CheckpointError, available
 from pairalign.strings import Alignment, Edit, TokenString, align
@@ -16,11 +17,14 @@ from pairalign.strings import Alignment, Edit, TokenString, align
 from pairalign.sweep import Trajectory, sweep
 
 if TYPE_CHECKING:
+    from pairalign.archive.archive import Archive
     from pairalign.decoding import DecodingOptions
     from pairalign.tokenizer import Tokenizer, load
 
 __all__ = [
     "Alignment",
+    "Archive",
+    "ArchiveError",
     "AudioError",
     "CheckpointError",
     "DecodingOptions",
@@ -35,7 +39,12 @@ __all__ = [
 ]
 
 # what needs torch is imported on first use, so that `import pairalign` and --help are instant
-_LAZY = {"load": "tokenizer", "Tokenizer": "tokenizer", "DecodingOptions": "decoding"}
+_LAZY = {
+    "Archive": "archive.archive",
+    "DecodingOptions": "decoding",
+    "Tokenizer": "tokenizer",
+    "load": "tokenizer",
+}
 
 
 def __getattr__(name: str) -> object:

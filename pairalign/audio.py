@@ -17,21 +17,27 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from pairalign.containers import ALLOWED_SUBTYPES, READABLE, AudioError, Container, inspect
+from pairalign.downmix import Downmix
 from pairalign.resample import resample_blocks
 
-__all__ = ["SAMPLE_RATE_HZ", "AudioError", "AudioLimits", "read_audio", "slice_audio", "wave_from_array", "write_audio"]
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "AudioError",
+    "AudioLimits",
+    "read_audio",
+    "read_parts",
+    "slice_audio",
+    "wave_from_array",
+    "write_audio",
+]
 
 SAMPLE_RATE_HZ = 16_000
-SILENCE_PEAK_DBFS = -70.0
-CANCELLATION_DB = -40.0
 _BLOCK_S = 10
-# float files that carry 32-bit integers unscaled are still audio; values beyond that are something else
-_LARGEST_SAMPLE = 2.0**32
 _PROMISE_SLACK_FRAMES = 32
 _stderr_lock = threading.Lock()
 
@@ -51,13 +57,27 @@ class AudioLimits:
 def read_audio(path: str | os.PathLike[str], limits: AudioLimits | None = None) -> np.ndarray:
     """The recording at `path`: mono float32, 16 kHz, in [-1, 1]. Channels are averaged, a peak above 1 scaled down."""
     limits = limits or AudioLimits()
-    try:
-        with _open_regular(path, limits) as file:
-            container = inspect(file, os.fstat(file.fileno()).st_size)
-            file.seek(0)
-            return _decode(file, container, limits)
-    except AudioError as error:
-        raise AudioError(f"{_shown(path)}: {error}") from None
+    with _decoded(path, limits) as (blocks, rate_hz):
+        return _finish(blocks, rate_hz, limits)
+
+
+def read_parts(path: str | os.PathLike[str], part_s: float, limits: AudioLimits | None = None) -> Iterator[np.ndarray]:
+    """The recording at `path` in parts of `part_s` seconds, so that memory stays bounded; as `read_audio` otherwise.
+
+    Up to half a second of remainder belongs to the last part. A peak above 1 is scaled down in its own part. What only
+    the whole recording can tell (silence, a file cut off) is raised after the last part.
+    """
+    limits = limits or AudioLimits()
+    size, remainder = round(part_s * SAMPLE_RATE_HZ), round(0.5 * SAMPLE_RATE_HZ)
+    with _decoded(path, limits) as (blocks, rate_hz):
+        mix, held = Downmix(), np.zeros(0, np.float32)
+        for block in resample_blocks(mix(blocks), rate_hz, SAMPLE_RATE_HZ):
+            held = np.concatenate([held, block])
+            while len(held) > size + remainder:
+                yield _within_one(held[:size])
+                held = held[size:]
+        mix.check(rate_hz, limits.min_duration_s)
+        yield _within_one(held)
 
 
 def wave_from_array(samples: np.ndarray, rate_hz: int, limits: AudioLimits | None = None) -> np.ndarray:
@@ -154,7 +174,24 @@ class _Source:
         return self._file.seek(min(max(0, start + offset), self._size))
 
 
-def _decode(file: BinaryIO, container: Container, limits: AudioLimits) -> np.ndarray:
+@contextmanager
+def _decoded(path: str | os.PathLike[str], limits: AudioLimits) -> Iterator[tuple[Iterator[np.ndarray], int]]:
+    """Blocks (time, channels) of the recording at `path` and their rate; errors inside name the file."""
+    try:
+        with _open_regular(path, limits) as file:
+            container = inspect(file, os.fstat(file.fileno()).st_size)
+            file.seek(0)
+            with _decoder(file, container) as sound:
+                claimed = sound.frames if sound.frames < 2**62 else 0  # the decoder's way to say that it does not know
+                _check_format(sound.samplerate, sound.channels, claimed, limits)
+                yield _blocks(sound, container, limits), sound.samplerate
+    except AudioError as error:
+        raise AudioError(f"{_shown(path)}: {error}") from None
+
+
+@contextmanager
+def _decoder(file: BinaryIO, container: Container) -> Iterator[Any]:
+    """The opened decoder; its own errors become AudioError."""
     import soundfile
 
     class ForwardOnly(soundfile.SoundFile):
@@ -163,12 +200,12 @@ def _decode(file: BinaryIO, container: Container, limits: AudioLimits) -> np.nda
             return False
 
     try:
-        with _quiet_stderr(container.kind == "mp3"), ForwardOnly(_Source(file)) as sound:
+        with _quiet_stderr(container.kind == "mp3"):
+            sound = ForwardOnly(_Source(file))
+        with sound:
             if sound.subtype not in ALLOWED_SUBTYPES[container.kind]:
                 raise AudioError(f"the codec {sound.subtype} is not supported. Allowed: {READABLE}. Convert it to FLAC")
-            claimed = sound.frames if sound.frames < 2**62 else 0  # the decoder's way to say that it does not know
-            _check_format(sound.samplerate, sound.channels, claimed, limits)
-            return _finish(_blocks(sound, container, limits), sound.samplerate, limits)
+            yield sound
     except (soundfile.SoundFileError, RuntimeError) as error:
         reason = str(getattr(error, "error_string", "")).strip().rstrip(".")
         if not reason or "not exist" in reason:  # the decoder's words for data in which it finds no frame
@@ -182,7 +219,11 @@ def _decode(file: BinaryIO, container: Container, limits: AudioLimits) -> np.nda
 def _blocks(sound, container: Container, limits: AudioLimits) -> Iterator[np.ndarray]:
     """Decoded blocks of shape (time, channels); stops with an error past the limit, whatever the header said."""
     done, rate = 0, sound.samplerate
-    while len(block := sound.read(_BLOCK_S * rate, dtype="float32", always_2d=True)):
+    while True:
+        with _quiet_stderr(container.kind == "mp3"):
+            block = sound.read(_BLOCK_S * rate, dtype="float32", always_2d=True)
+        if not len(block):
+            break
         done += len(block)
         if done > limits.max_duration_s * rate:
             raise _too_long(None, limits)
@@ -222,43 +263,15 @@ def _as_float(block: np.ndarray) -> np.ndarray:
     raise AudioError(f"samples of type {block.dtype} are not audio; allowed: float, int16, int32, uint8")
 
 
-class _Downmix:
-    """Mean of the channels block by block, keeping the few numbers the final checks need."""
-
-    def __init__(self) -> None:
-        self.frames, self.low, self.high = 0, math.inf, -math.inf
-        self.channel_energy = self.mono_energy = 0.0
-
-    def __call__(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for block in blocks:
-            if not np.isfinite(block).all():
-                raise AudioError("the samples hold NaN or infinite values. Save it again as 16-bit WAV or FLAC")
-            if np.abs(block).max() > _LARGEST_SAMPLE:
-                raise AudioError("sample values are far beyond the range of audio. Save it again as 16-bit WAV or FLAC")
-            mono = block.mean(axis=1, dtype=np.float64)
-            self.frames += len(mono)
-            self.low, self.high = min(self.low, mono.min()), max(self.high, mono.max())
-            self.channel_energy += float(np.square(block, dtype=np.float64).mean(axis=1).sum())
-            self.mono_energy += float(np.square(mono).sum())
-            yield mono.astype(np.float32)
-
-    def check(self, rate_hz: int, limits: AudioLimits) -> None:
-        if self.frames < max(2, limits.min_duration_s * rate_hz):
-            found = {0: "no samples", 1: "a single sample"}.get(self.frames, f"{self.frames / rate_hz:.3f} s of sound")
-            raise AudioError(f"the recording holds {found}; at least {limits.min_duration_s:g} s are needed")
-        if self.channel_energy > 0 and self.mono_energy < self.channel_energy * 10 ** (CANCELLATION_DB / 10):
-            raise AudioError("the channels cancel when mixed: one is the inverse of another. Export a single channel")
-        # half the range rather than the peak: a constant offset is silence too
-        if (self.high - self.low) / 2 < 10 ** (SILENCE_PEAK_DBFS / 20):
-            raise AudioError(f"the recording is silent (all below {SILENCE_PEAK_DBFS:g} dBFS). Check the microphone")
-
-
 def _finish(blocks: Iterable[np.ndarray], rate_hz: int, limits: AudioLimits) -> np.ndarray:
-    mix = _Downmix()
+    mix = Downmix()
     parts = list(resample_blocks(mix(blocks), rate_hz, SAMPLE_RATE_HZ))
-    mix.check(rate_hz, limits)
-    wave = np.concatenate(parts)
-    peak = float(np.abs(wave).max())
+    mix.check(rate_hz, limits.min_duration_s)
+    return _within_one(np.concatenate(parts))
+
+
+def _within_one(wave: np.ndarray) -> np.ndarray:
+    peak = float(np.abs(wave).max(initial=0.0))
     return wave / np.float32(peak) if peak > 1 else wave
 
 

@@ -108,7 +108,7 @@ class Tokenizer:
         if not methods:
             raise ValueError(f"no method is given; use one or more of {', '.join(METHODS)}.")
         for method in methods:
-            self._check_method(method)
+            self.check_method(method)
         waves = [_samples(a) for a in audio]
         plans = [plan_windows(len(wave)) for wave in waves]
         shared = any(method != "mfcc" for method in methods)
@@ -130,7 +130,12 @@ class Tokenizer:
             method: self._assemble(waves, plans, [one[k] for one in told], method) for k, method in enumerate(methods)
         }
 
-    def _check_method(self, method: str) -> None:
+    def vocabulary(self, method: str) -> int:
+        """How many different tokens the strings of a method can hold."""
+        return self.vocab_size + (len(self.baselines.bpe_merges) if method == "bpe" else 0)
+
+    def check_method(self, method: str) -> None:
+        """Raises: ValueError for a method that is unknown, or was not fitted for this checkpoint."""
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
         if method in FITTED_METHODS and self.baselines is None:
@@ -264,7 +269,7 @@ class Tokenizer:
                     stopped_by,
                     method,
                     self.sha256,
-                    self.vocab_size + (len(self.baselines.bpe_merges) if method == "bpe" else 0),
+                    self.vocabulary(method),
                 )
             )
         return strings

@@ -1,1 +1,1 @@
-"""An archive of token strings on disk, and the exact search in it."""
+"""Archives of recordings, searched by edit distance."""

@@ -1,0 +1,71 @@
+"""The tables of an archive, as the steps that lead to them: a new archive takes all steps, an older one the rest.
+
+SQLite's user_version counts the steps taken. Steps are only ever added at the end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from pairalign.archive.errors import ArchiveError
+
+APPLICATION_ID = 0x50414C4E  # "PALN": tells an archive from any other SQLite file
+
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE methods (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        model_sha256 TEXT NOT NULL,
+        vocab_size INTEGER NOT NULL
+    );
+    CREATE TABLE recordings (
+        id INTEGER PRIMARY KEY,
+        sha256 TEXT NOT NULL UNIQUE,
+        path TEXT NOT NULL UNIQUE,
+        duration_s REAL NOT NULL
+    );
+    CREATE TABLE windows (
+        method INTEGER NOT NULL REFERENCES methods (id) ON DELETE CASCADE,
+        recording INTEGER NOT NULL REFERENCES recordings (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        start_s REAL NOT NULL,
+        end_s REAL NOT NULL,
+        ids BLOB NOT NULL,       -- uint16, little-endian
+        edges_cs BLOB NOT NULL,  -- int16, little-endian
+        PRIMARY KEY (method, recording, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX windows_of_recording ON windows (recording);
+    """,
+    # files that have not changed since they were added are then known without reading them
+    """
+    ALTER TABLE recordings ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT -1;
+    ALTER TABLE recordings ADD COLUMN modified_ns INTEGER NOT NULL DEFAULT -1;
+    """,
+)
+VERSION = len(MIGRATIONS)
+
+
+def check(db: sqlite3.Connection, name: str) -> int:
+    """The schema version of an archive; 0 for an empty file. ArchiveError for any other file, or a newer version."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables == 0 and version == 0:
+        return 0
+    if application != APPLICATION_ID:
+        raise ArchiveError(f"{name} is a database, but not an archive of recordings. Choose another file name.")
+    if version > VERSION:
+        raise ArchiveError(
+            f"{name} was made by a newer version of this software (schema {version}, known here: up to {VERSION}). "
+            "Update the software."
+        )
+    return version
+
+
+def migrate(db: sqlite3.Connection, version: int) -> None:
+    """Take the steps after `version`, each whole or not at all. The connection must be in autocommit mode."""
+    for number in range(version, VERSION):
+        stamp = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number + 1};"
+        db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[number]} {stamp} COMMIT;")

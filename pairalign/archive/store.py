@@ -1,0 +1,272 @@
+"""An archive on disk: one SQLite file with the token strings of many recordings, made by one model.
+
+Every recording is added in a transaction of its own, so a killed process leaves whole recordings behind and nothing
+else. One process writes at a time, any number read. Rollback journal instead of WAL: it also works on network drives.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from pairalign.archive import schema
+from pairalign.archive.errors import ArchiveError
+from pairalign.archive.record import Model, Packed, Recording
+from pairalign.archive.window import ArchiveWindow
+
+BUSY_TIMEOUT_S = 60.0
+_ROWS_AT_ONCE = 20_000
+_IDS, _EDGES = np.dtype("<u2"), np.dtype("<i2")
+
+
+class Store:
+    """Reads and writes the file; every call opens it anew, so one `Store` may be used from several threads."""
+
+    def __init__(self, path: str | os.PathLike[str], create: bool = True) -> None:
+        """Open an archive, or begin one when there is none and `create` is set.
+
+        Raises: ArchiveError when it cannot be, is damaged, not an archive, or of a newer version.
+        """
+        self.path = Path(path).absolute()
+        if self.path.is_dir():
+            raise ArchiveError(f"{self.path.name} is a folder; name a file, for example {self.path.name}/archive.db.")
+        if not self.path.exists() and not create:
+            raise ArchiveError(f"{self.path}: no such archive. Make one with: python -m pairalign index FOLDER.")
+        if not self.path.parent.is_dir():
+            raise ArchiveError(f"{self.path.parent}: no such folder. Make it first, or choose another place.")
+        with self._connection() as db:
+            version = schema.check(db, self.path.name)
+            if version < schema.VERSION:
+                with self.writer():
+                    schema.migrate(db, schema.check(db, self.path.name))
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection in autocommit mode; what SQLite has to complain about becomes an ArchiveError."""
+        name = self.path.name
+        try:
+            with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
+                db.execute("PRAGMA foreign_keys = ON")
+                yield db
+        except sqlite3.OperationalError as error:
+            reason = str(error)
+            advice = "Check its folder, the permissions and the free space."
+            if "locked" in reason:
+                reason, advice = "another process is using it", "Try again when that has finished."
+            raise ArchiveError(f"{name}: {reason}. {advice}") from error
+        except sqlite3.DatabaseError as error:
+            raise ArchiveError(
+                f"{name} is damaged or no archive ({error}). Restore a copy, or index the recordings into a new file."
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("INSERT INTO meta VALUES ('revision', 1) ON CONFLICT DO UPDATE SET value = value + 1")
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def writer(self) -> Iterator[None]:
+        """Be the one process that changes the archive. Raises: ArchiveError when another one is at it."""
+        lock = FileLock(f"{self.path}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ArchiveError(
+                f"{self.path.name}: recordings are being added by somebody else. Try again when that has finished."
+            ) from None
+        except OSError as error:
+            raise ArchiveError(f"{self.path.name} cannot be changed ({error.strerror}). Copy it elsewhere.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    # --- what it holds ------------------------------------------------------------------------------------------------
+
+    def revision(self) -> int:
+        """A number that grows with every change."""
+        with self._connection() as db:
+            row = db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
+        return int(row[0]) if row else 0
+
+    def model(self) -> Model | None:
+        """Whose strings these are; None in an archive that nothing was ever added to."""
+        with self._connection() as db:
+            rows = db.execute("SELECT name, model_sha256, vocab_size FROM methods ORDER BY id").fetchall()
+            name = db.execute("SELECT value FROM meta WHERE name = 'model'").fetchone()
+        if not rows or name is None:
+            return None
+        return Model(name[0], rows[0][1], {method: size for method, _, size in rows})
+
+    def recordings(self, ids: Sequence[int] | None = None, pattern: str | None = None) -> list[Recording]:
+        """Recordings by path: all, those with these ids, or those whose path fits a pattern such as *talks/*.wav."""
+        chosen, values = "1", []
+        if ids is not None:
+            chosen, values = f"id IN ({','.join('?' * len(ids))})", [int(i) for i in ids]
+        elif pattern is not None:
+            chosen, values = "path GLOB ?", [pattern]
+        columns = "id, path, sha256, duration_s, size_bytes, modified_ns"
+        with self._connection() as db:
+            rows = db.execute(f"SELECT {columns} FROM recordings WHERE {chosen} ORDER BY path", values).fetchall()
+        return [Recording(row[0], self._full(row[1]), *row[2:]) for row in rows]
+
+    def find(self, sha256: str | None = None, path: Path | None = None) -> Recording | None:
+        """The recording with this content, or added from this file."""
+        column, value = ("sha256", sha256) if path is None else ("path", self._stored(path))
+        with self._connection() as db:
+            row = db.execute(f"SELECT id FROM recordings WHERE {column} = ?", [value]).fetchone()
+        return self.recordings([row[0]])[0] if row else None
+
+    def windows(self, recording_id: int, method: str, first: int = 0, end: int | None = None) -> list[ArchiveWindow]:
+        """Windows `first` up to `end` of one recording."""
+        query = (
+            "SELECT start_s, end_s, ids, edges_cs FROM windows WHERE recording = ? AND number >= ? AND number < ?"
+            " AND method = (SELECT id FROM methods WHERE name = ?) ORDER BY number"
+        )
+        with self._connection() as db:
+            rows = db.execute(query, [recording_id, first, 2**31 if end is None else end, method]).fetchall()
+        return [self._window(*row) for row in rows]
+
+    def packed(self, method: str) -> Packed:
+        """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""
+        query = (
+            "SELECT r.id, r.duration_s, w.ids FROM windows w JOIN recordings r ON r.id = w.recording"
+            " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
+        )
+        recordings, durations, tokens = [], [], []
+        owner, lengths = [], []
+        with self._connection() as db:
+            rows = db.execute(query, [method])
+            while part := rows.fetchmany(_ROWS_AT_ONCE):
+                owner.append(np.array([row[0] for row in part], np.int64))
+                durations.append(np.array([row[1] for row in part], np.float32))
+                lengths.append(np.array([len(row[2]) for row in part], np.int64))
+                recordings.append(b"".join(row[2] for row in part))
+        owners = np.concatenate([np.zeros(0, np.int64), *owner])
+        sizes = np.concatenate([np.zeros(0, np.int64), *lengths])
+        if (sizes % _IDS.itemsize).any():
+            raise ArchiveError(f"{self.path.name} is damaged: a token string is cut. Index the recordings anew.")
+        tokens = np.frombuffer(b"".join(recordings), _IDS)
+        first = np.flatnonzero(np.diff(owners, prepend=-1))
+        return Packed(
+            recording_ids=owners[first],
+            durations_s=np.concatenate([np.zeros(0, np.float32), *durations])[first],
+            first_window=np.append(first, len(owners)),
+            window_edges=np.concatenate([[0], np.cumsum(sizes // _IDS.itemsize)]),
+            tokens=tokens,
+        )
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """For each method how many windows and tokens there are."""
+        query = (
+            "SELECT m.name, count(w.number), coalesce(sum(length(w.ids)), 0) FROM methods m"
+            " LEFT JOIN windows w ON w.method = m.id GROUP BY m.id ORDER BY m.id"
+        )
+        with self._connection() as db:
+            return {name: (windows, size // _IDS.itemsize) for name, windows, size in db.execute(query)}
+
+    def check(self) -> None:
+        """Read everything once. Raises: ArchiveError when the file is damaged."""
+        with self._connection() as db:
+            (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+        if answer != "ok":
+            raise ArchiveError(f"{self.path.name} is damaged ({answer}). Restore a copy, or index anew.")
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def claim(self, model: Model) -> None:
+        """Say whose strings are going to be added. Raises: ArchiveError when the archive holds those of another."""
+        kept = self.model()
+        if kept is None:
+            with self._transaction() as db:
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('model', ?)", [model.name])
+                rows = [(name, model.sha256, size) for name, size in model.methods.items()]
+                db.executemany("INSERT INTO methods (name, model_sha256, vocab_size) VALUES (?, ?, ?)", rows)
+        else:
+            self.require(model.sha256)
+            if set(kept.methods) != set(model.methods):
+                raise ArchiveError(
+                    f"{self.path.name} keeps the strings of {', '.join(kept.methods)} for every recording; adding only "
+                    f"{', '.join(model.methods)} would leave gaps. Use the same methods, or a new archive."
+                )
+
+    def require(self, model_sha256: str) -> None:
+        """Raises: ArchiveError when the archive's strings are of another model: they must never be mixed."""
+        kept = self.model()
+        if kept is not None and kept.sha256 != model_sha256:
+            raise ArchiveError(
+                f"{self.path.name} holds strings of checkpoint {kept.name} ({kept.sha256[:12]}), not of the one in use "
+                f"({model_sha256[:12]}). Use that checkpoint, or make a new archive."
+            )
+
+    def add(self, recording: Recording, strings: Mapping[str, Sequence[ArchiveWindow]]) -> None:
+        """Add a recording (its id is ignored) with its windows by method; one of the same path gives way to it."""
+        with self._transaction() as db:
+            stored = self._stored(recording.path)
+            db.execute("DELETE FROM recordings WHERE path = ?", [stored])
+            number = db.execute(
+                "INSERT INTO recordings (sha256, path, duration_s, size_bytes, modified_ns) VALUES (?, ?, ?, ?, ?)",
+                [recording.sha256, stored, recording.duration_s, recording.size_bytes, recording.modified_ns],
+            ).lastrowid
+            for method, windows in strings.items():
+                (kind,) = db.execute("SELECT id FROM methods WHERE name = ?", [method]).fetchone()
+                rows = [(kind, number, k, *_row(window)) for k, window in enumerate(windows)]
+                db.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def touch(self, recording_id: int, path: Path, size_bytes: int, modified_ns: int) -> None:
+        """The same content now lies at `path`, with this size and time of change."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM recordings WHERE path = ? AND id <> ?", [self._stored(path), recording_id])
+            db.execute(
+                "UPDATE recordings SET path = ?, size_bytes = ?, modified_ns = ? WHERE id = ?",
+                [self._stored(path), size_bytes, modified_ns, recording_id],
+            )
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Take recordings out."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM recordings WHERE id = ?", [[int(i)] for i in ids])
+
+    def vacuum(self) -> None:
+        """Give the space of removed recordings back to the disk."""
+        with self._connection() as db:
+            db.execute("VACUUM")
+
+    # --- paths and blobs ----------------------------------------------------------------------------------------------
+
+    def _stored(self, path: Path) -> str:
+        """Relative to the archive's folder where the recording lies below it, so that both can move together."""
+        path = Path(os.path.abspath(path))
+        below = path.is_relative_to(self.path.parent)
+        return (path.relative_to(self.path.parent) if below else path).as_posix()
+
+    def _full(self, stored: str) -> Path:
+        return self.path.parent / stored
+
+    def _window(self, start_s: float, end_s: float, ids: bytes, edges_cs: bytes) -> ArchiveWindow:
+        try:
+            window = ArchiveWindow(start_s, end_s, np.frombuffer(ids, _IDS), np.frombuffer(edges_cs, _EDGES))
+        except ValueError:
+            window = None
+        if window is None or len(window.edges_cs) != len(window.ids) + bool(len(window.ids)):
+            raise ArchiveError(f"{self.path.name} is damaged: a window does not fit its times. Index anew.")
+        return window
+
+
+def _row(window: ArchiveWindow) -> tuple[float, float, bytes, bytes]:
+    ids, edges = window.ids.astype(_IDS), window.edges_cs.astype(_EDGES)
+    return window.start_s, window.end_s, ids.tobytes(), edges.tobytes()
