@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -215,17 +215,27 @@ class Store:
 
     def add(self, recording: Recording, strings: Mapping[str, Sequence[ArchiveWindow]]) -> None:
         """Add a recording (its id is ignored) with its windows by method; one of the same path gives way to it."""
+        self.add_all([(recording, strings)])
+
+    def add_all(self, entries: Iterable[tuple[Recording, Mapping[str, Sequence[ArchiveWindow]]]]) -> None:
+        """Add recordings as `add` does, in one transaction."""
         with self._transaction() as db:
-            stored = self._stored(recording.path)
-            db.execute("DELETE FROM recordings WHERE path = ?", [stored])
-            number = db.execute(
-                "INSERT INTO recordings (sha256, path, duration_s, size_bytes, modified_ns) VALUES (?, ?, ?, ?, ?)",
-                [recording.sha256, stored, recording.duration_s, recording.size_bytes, recording.modified_ns],
-            ).lastrowid
-            for method, windows in strings.items():
-                (kind,) = db.execute("SELECT id FROM methods WHERE name = ?", [method]).fetchone()
-                rows = [(kind, number, k, *_row(window)) for k, window in enumerate(windows)]
-                db.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            for recording, strings in entries:
+                self._insert(db, recording, strings)
+
+    def _insert(
+        self, db: sqlite3.Connection, recording: Recording, strings: Mapping[str, Sequence[ArchiveWindow]]
+    ) -> None:
+        stored = self._stored(recording.path)
+        db.execute("DELETE FROM recordings WHERE path = ?", [stored])
+        number = db.execute(
+            "INSERT INTO recordings (sha256, path, duration_s, size_bytes, modified_ns) VALUES (?, ?, ?, ?, ?)",
+            [recording.sha256, stored, recording.duration_s, recording.size_bytes, recording.modified_ns],
+        ).lastrowid
+        for method, windows in strings.items():
+            (kind,) = db.execute("SELECT id FROM methods WHERE name = ?", [method]).fetchone()
+            rows = [(kind, number, k, *_row(window)) for k, window in enumerate(windows)]
+            db.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def touch(self, recording_id: int, path: Path, size_bytes: int, modified_ns: int) -> None:
         """The same content now lies at `path`, with this size and time of change."""

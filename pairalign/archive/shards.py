@@ -1,0 +1,234 @@
+"""Token strings in Parquet files, one row per window: what the machines of a cluster write, and an archive takes in.
+
+A shard holds some recordings whole and appears whole or not at all, so those that are there are done. Any Parquet
+reader opens them; only an archive can be searched. pyarrow is an optional extra and imported on first use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from pairalign.archive.errors import ArchiveError
+from pairalign.archive.ingest import IngestReport
+from pairalign.archive.record import Model, Recording
+from pairalign.archive.store import Store
+from pairalign.archive.window import ArchiveWindow
+from pairalign.checkpoint import atomic_write_bytes
+
+VERSION = 1
+SUFFIX = ".parquet"
+_KEY = b"pairalign"
+_OF_RECORDING = ("path", "sha256", "duration_s", "size_bytes", "modified_ns")
+
+Entry = tuple[Recording, Mapping[str, Sequence[ArchiveWindow]]]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a shard says of itself: whose strings it holds, of which recordings."""
+
+    path: Path
+    model: Model
+    recordings: tuple[Recording, ...]
+
+
+def write_shard(path: Path, model: Model, entries: Iterable[Entry]) -> int:
+    """Write recordings with their windows by method; returns how many. With none, there will be no file."""
+    pa, pq = _pyarrow()
+    tables = [_table(pa, recording, windows) for recording, windows in entries]
+    if tables:
+        about = json.dumps({"version": VERSION, **asdict(model)}).encode()
+        sink = pa.BufferOutputStream()
+        table = pa.concat_tables(tables).replace_schema_metadata({_KEY: about})
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        atomic_write_bytes(path, memoryview(sink.getvalue()))
+    return len(tables)
+
+
+def describe_shard(path: Path) -> Shard:
+    """What a shard holds, without its strings. Raises: ArchiveError when it is damaged or none."""
+    _, pq = _pyarrow()
+    import pyarrow.compute as pc
+
+    with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        model = _model(path, file.schema_arrow)
+        table = file.read([*_OF_RECORDING, "method", "number"])
+        first = (pc.field("number") == 0) & (pc.field("method") == next(iter(model.methods)))
+        rows = table.filter(first).to_pydict()
+        return Shard(path, model, tuple(_recording(rows, k) for k in range(len(rows["path"]))))
+
+
+def read_shard(path: Path) -> Iterator[Entry]:
+    """The recordings of a shard with their windows by method. Raises: ArchiveError when it is damaged or none."""
+    _, pq = _pyarrow()
+    with _told(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        _model(path, file.schema_arrow)
+        table = file.read().combine_chunks()
+        rows = table.drop_columns(["ids", "edges_cs"]).to_pydict()
+        ids, edges = _lists(table["ids"], np.uint16), _lists(table["edges_cs"], np.int16)
+    for _, group in groupby(range(table.num_rows), key=rows["path"].__getitem__):
+        mine = list(group)
+        windows: dict[str, list[ArchiveWindow]] = {}
+        for k in mine:
+            window = ArchiveWindow(rows["start_s"][k], rows["end_s"][k], ids[k], edges[k])
+            windows.setdefault(rows["method"][k], []).append(window)
+        yield _recording(rows, mine[0]), windows
+
+
+def shards_in(folder: str | os.PathLike[str], model: Model | None = None) -> list[Shard]:
+    """The complete shards of a folder, which must all be of one model: of this one, where it is given.
+
+    Raises: ArchiveError for shards that are damaged, or of another model or other methods.
+    """
+    shards = [describe_shard(path) for path in sorted(Path(folder).glob(f"*{SUFFIX}"))]
+    for shard in shards:
+        model = model or shard.model
+        if (shard.model.sha256, shard.model.methods) != (model.sha256, model.methods):
+            raise ArchiveError(
+                f"{shard.path.name} holds {', '.join(shard.model.methods)} strings of checkpoint {shard.model.name} "
+                f"({shard.model.sha256[:12]}), not {', '.join(model.methods)} strings of {model.name} "
+                f"({model.sha256[:12]}). Use another folder for these shards."
+            )
+    return shards
+
+
+def attach(store: Store, folder: str | os.PathLike[str], paths: Collection[Path] | None = None) -> IngestReport:
+    """Add the recordings of all shards of a folder, or those at `paths`, to an archive. Each shard is a transaction.
+
+    What the archive has already is passed over. Of two versions of a file the one changed later counts.
+    Raises: ArchiveError when there are no shards, one is damaged, or they are another model's than the archive's.
+    """
+    started = time.perf_counter()
+    shards = shards_in(folder)
+    if not shards:
+        raise ArchiveError(f"{folder}: no shards there (*{SUFFIX}). Name the folder that they were written to.")
+    report = IngestReport()
+    with store.writer():
+        store.claim(shards[0].model)
+        missing, replaced = _missing(store, shards, paths)
+        for number, wanted in missing.items():
+            entries = [entry for entry in read_shard(shards[number].path) if entry[0].path in wanted]
+            store.add_all(entries)
+            report = counted(report, entries)
+    offered = {r.path for shard in shards for r in shard.recordings if paths is None or r.path in paths}
+    known, elapsed_s = len(offered) - report.recordings, time.perf_counter() - started
+    return replace(report, known=known, replaced=replaced, elapsed_s=elapsed_s)
+
+
+def _missing(store: Store, shards: Sequence[Shard], paths: Collection[Path] | None) -> tuple[dict[int, set[Path]], int]:
+    """For each shard with anything new: what the archive lacks; and how many of these replace an older version."""
+    latest: dict[Path, tuple[Recording, int]] = {}
+    for number, shard in enumerate(shards):
+        for recording in shard.recordings:
+            rival = latest.get(recording.path)
+            if (paths is None or recording.path in paths) and (
+                rival is None or rival[0].modified_ns < recording.modified_ns
+            ):
+                latest[recording.path] = recording, number
+    kept = store.recordings()
+    by_path, contents = {recording.path: recording for recording in kept}, {recording.sha256 for recording in kept}
+    missing: dict[int, set[Path]] = {}
+    replaced = 0
+    for path in sorted(latest):
+        recording, number = latest[path]
+        before = by_path.get(path)
+        if before is not None and before.modified_ns > recording.modified_ns:
+            continue
+        if recording.sha256 not in contents:
+            contents.add(recording.sha256)
+            missing.setdefault(number, set()).add(path)
+            replaced += before is not None
+        elif before is not None and before.sha256 == recording.sha256 and before.modified_ns != recording.modified_ns:
+            store.touch(before.id, path, recording.size_bytes, recording.modified_ns)
+    return missing, replaced
+
+
+def counted(report: IngestReport, entries: Sequence[Entry]) -> IngestReport:
+    """The report with these recordings added; windows and tokens are those of their first method."""
+    windows = [window for _, strings in entries for window in next(iter(strings.values()))]
+    return replace(
+        report,
+        recordings=report.recordings + len(entries),
+        windows=report.windows + len(windows),
+        tokens=report.tokens + sum(len(window.ids) for window in windows),
+        seconds=report.seconds + sum(recording.duration_s for recording, _ in entries),
+    )
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _schema(pa: ModuleType):
+    """Columns of a shard: those of the recording in every row, then those of the window."""
+    text, number = pa.string(), pa.int64()
+    recording = zip(_OF_RECORDING, (text, text, pa.float64(), number, number), strict=True)
+    window = [("method", text), ("number", pa.int32()), ("start_s", pa.float64()), ("end_s", pa.float64())]
+    return pa.schema([*recording, *window, ("ids", pa.list_(pa.uint16())), ("edges_cs", pa.list_(pa.int16()))])
+
+
+def _table(pa: ModuleType, recording: Recording, strings: Mapping[str, Sequence[ArchiveWindow]]):
+    rows = [(method, number, window) for method, windows in strings.items() for number, window in enumerate(windows)]
+    shared = (str(recording.path), *(getattr(recording, name) for name in _OF_RECORDING[1:]))
+    columns = [[value] * len(rows) for value in shared]
+    columns += [[method for method, _, _ in rows], [number for _, number, _ in rows]]
+    columns += [[getattr(window, name) for _, _, window in rows] for name in ("start_s", "end_s", "ids", "edges_cs")]
+    schema = _schema(pa)
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema)
+
+
+def _recording(rows: Mapping[str, Sequence], k: int) -> Recording:
+    return Recording(0, Path(rows["path"][k]), *(rows[name][k] for name in _OF_RECORDING[1:]))
+
+
+def _lists(column, kind: type) -> list[np.ndarray]:
+    chunk = column.combine_chunks()
+    return np.split(chunk.flatten().to_numpy().astype(kind), np.cumsum(chunk.value_lengths().to_numpy())[:-1])
+
+
+def _model(path: Path, schema: Any) -> Model:
+    """Whose strings these are, after a look at version and columns."""
+    about = json.loads((schema.metadata or {}).get(_KEY, b"{}"))
+    version = about.pop("version", None)
+    if version is None:
+        raise ArchiveError(f"{path.name} is a Parquet file, but no shard of token strings. Take it out of the folder.")
+    if version > VERSION:
+        raise ArchiveError(f"{path.name} was made by a newer version of this software. Update the software.")
+    if not schema.equals(_schema(_pyarrow()[0])):
+        raise ValueError("its columns are others")
+    return Model(**about)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What Parquet has to complain about becomes an ArchiveError."""
+    pa, _ = _pyarrow()
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArchiveError(
+            f"shard {path.name} is damaged or cannot be read ({reason}). Delete it and index again: only its "
+            "recordings are tokenized anew."
+        ) from error
+
+
+def _pyarrow() -> tuple[ModuleType, ModuleType]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ArchiveError('shards need pyarrow, which is not installed: pip install "pyarrow>=17"') from None
+    return pyarrow, pyarrow.parquet

@@ -1,0 +1,212 @@
+"""Shards hold what an archive holds, and an archive takes them in: once, whole, and only of its own model."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pairalign.archive.errors import ArchiveError
+from pairalign.archive.record import Model, Recording
+from pairalign.archive.shards import attach, describe_shard, read_shard, shards_in, write_shard
+from pairalign.archive.store import Store
+from pairalign.archive.window import ArchiveWindow
+
+pytest.importorskip("pyarrow", reason="shards need the optional pyarrow")
+
+MODEL = Model("tiny", "a" * 64, {"pairalign": 64, "vq": 64})
+
+
+def entry(name: str, content: str | None = None, modified_ns: int = 1, windows: int = 2):
+    """A recording of some windows, the last one silent."""
+    rng = np.random.default_rng(len(name))
+    listed = [window(rng, k, tokens=0 if k == windows - 1 else 5) for k in range(windows)]
+    recording = Recording(0, Path("/talks") / name, content or f"content of {name}", 3.0 * windows, 100, modified_ns)
+    return recording, {method: listed for method in MODEL.methods}
+
+
+def window(rng: np.random.Generator, number: int, tokens: int) -> ArchiveWindow:
+    edges_cs = np.arange(tokens + bool(tokens), dtype=np.int16) * 20
+    ids = rng.integers(0, 64, tokens).astype(np.uint16)
+    return ArchiveWindow(3.0 * number, 3.0 * number + 3, ids, edges_cs)
+
+
+def plain(strings) -> dict:
+    return {
+        method: [(w.start_s, w.end_s, w.ids.tolist(), w.edges_cs.tolist()) for w in windows]
+        for method, windows in strings.items()
+    }
+
+
+def contents(store: Store) -> dict:
+    """Everything that an archive holds, by path."""
+    return {
+        dataclasses.replace(r, id=0): plain({m: store.windows(r.id, m) for m in MODEL.methods})
+        for r in store.recordings()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Two shards with three recordings."""
+    folder = tmp_path / "shards"
+    write_shard(folder / "1.parquet", MODEL, [entry("a.wav"), entry("bb.wav", windows=1)])
+    write_shard(folder / "2.parquet", MODEL, [entry("ccc.wav", windows=3)])
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "talks.db")
+
+
+def test_what_is_written_is_read(tmp_path):
+    written = [entry("a.wav"), entry("Ü ☃.wav", windows=3)]
+    assert write_shard(tmp_path / "s.parquet", MODEL, written) == 2
+    read = list(read_shard(tmp_path / "s.parquet"))
+    assert [recording for recording, _ in read] == [recording for recording, _ in written]
+    assert [plain(strings) for _, strings in read] == [plain(strings) for _, strings in written]
+    assert all(w.ids.dtype == np.uint16 for _, strings in read for w in strings["vq"])
+
+
+def test_a_shard_tells_its_model_and_recordings(folder):
+    shard = describe_shard(folder / "1.parquet")
+    assert shard.model == MODEL and list(shard.model.methods) == list(MODEL.methods)
+    assert [recording.path.name for recording in shard.recordings] == ["a.wav", "bb.wav"]
+
+
+def test_without_recordings_there_is_no_file(tmp_path):
+    assert write_shard(tmp_path / "s.parquet", MODEL, []) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_takes_in_all_shards(folder, store):
+    report = attach(store, folder)
+    assert (report.recordings, report.windows, report.tokens, report.seconds) == (3, 6, 15, 18.0)
+    assert contents(store) == {r: plain(strings) for path in folder.iterdir() for r, strings in read_shard(path)}
+    assert store.model() == MODEL
+
+
+def test_attaching_again_changes_nothing(folder, store):
+    attach(store, folder)
+    before, revision = contents(store), store.revision()
+    report = attach(store, folder)
+    assert (report.recordings, report.known, report.replaced) == (0, 3, 0)
+    assert (contents(store), store.revision()) == (before, revision)
+
+
+def test_only_the_wanted_recordings_are_added(folder, store):
+    report = attach(store, folder, {Path("/talks/ccc.wav"), Path("/talks/elsewhere.wav")})
+    assert (report.recordings, report.known) == (1, 0)
+    assert [recording.path.name for recording in store.recordings()] == ["ccc.wav"]
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_the_later_version_of_a_file_counts(tmp_path, store, newer_first):
+    folder = tmp_path / "shards"
+    old, new = entry("a.wav", "old", 1), entry("a.wav", "new", 2, windows=4)
+    for k, one in enumerate([new, old] if newer_first else [old, new]):
+        write_shard(folder / f"{k}.parquet", MODEL, [one])
+    for _ in range(2):
+        attach(store, folder)
+        assert contents(store) == {new[0]: plain(new[1])}
+
+
+def test_a_newer_recording_of_the_archive_stays(tmp_path, store):
+    new = entry("a.wav", "new", 2)
+    store.claim(MODEL)
+    store.add(*new)
+    write_shard(tmp_path / "shards" / "1.parquet", MODEL, [entry("a.wav", "old", 1)])
+    assert attach(store, tmp_path / "shards").recordings == 0
+    assert contents(store) == {new[0]: plain(new[1])}
+
+
+def test_an_older_recording_of_the_archive_gives_way(tmp_path, store):
+    store.claim(MODEL)
+    store.add(*entry("a.wav", "old", 1))
+    new = entry("a.wav", "new", 2)
+    write_shard(tmp_path / "shards" / "1.parquet", MODEL, [new])
+    assert attach(store, tmp_path / "shards").replaced == 1
+    assert contents(store) == {new[0]: plain(new[1])}
+
+
+def test_the_same_content_is_added_once(tmp_path, store):
+    write_shard(tmp_path / "shards" / "1.parquet", MODEL, [entry("b.wav", "same")])
+    write_shard(tmp_path / "shards" / "2.parquet", MODEL, [entry("a.wav", "same")])
+    report = attach(store, tmp_path / "shards")
+    assert (report.recordings, report.known) == (1, 1)
+    assert [recording.path.name for recording in store.recordings()] == ["a.wav"]
+
+
+OTHERS = [Model("other", "b" * 64, MODEL.methods), Model("tiny", "a" * 64, {"vq": 64})]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["other model", "other methods"])
+def test_shards_that_do_not_fit_the_archive_are_refused(folder, store, other):
+    store.claim(other)
+    with pytest.raises(ArchiveError):
+        attach(store, folder)
+    assert not store.recordings()
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=["other model", "other methods"])
+def test_shards_of_different_models_are_not_mixed(folder, store, other):
+    one = entry("d.wav")
+    write_shard(folder / "3.parquet", other, [(one[0], {m: one[1][m] for m in other.methods})])
+    with pytest.raises(ArchiveError, match="3.parquet.*another folder"):
+        attach(store, folder)
+    assert not store.recordings() and store.model() is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "empty", "text"])
+def test_a_damaged_shard_is_named(folder, store, damage):
+    path = folder / "2.parquet"
+    data = bytearray(path.read_bytes())
+    if damage == "overwritten":
+        middle = len(data) // 3
+        data[middle : middle + 32] = bytes(32)
+    path.write_bytes({"cut": data[:-200], "overwritten": data, "empty": b"", "text": b"hello " * 100}[damage])
+    with pytest.raises(ArchiveError, match="2.parquet is damaged"):
+        attach(store, folder)
+    assert {r.path.name for r in store.recordings()} <= {"a.wav", "bb.wav"}  # whole shards or nothing
+
+
+def test_other_parquet_files_are_no_shards(folder):
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"x": [1]}), folder / "table.parquet")
+    with pytest.raises(ArchiveError, match="table.parquet is a Parquet file, but no shard"):
+        shards_in(folder)
+
+
+def test_shards_of_a_newer_version_are_refused(folder, monkeypatch):
+    monkeypatch.setattr("pairalign.archive.shards.VERSION", 0)
+    with pytest.raises(ArchiveError, match="newer version"):
+        shards_in(folder)
+
+
+def test_unfinished_files_are_overlooked(folder, store):
+    (folder / ".3.parquet.0a1b.tmp").write_bytes(b"half")
+    assert attach(store, folder).recordings == 3
+
+
+def test_a_folder_without_shards_is_told(tmp_path, store):
+    with pytest.raises(ArchiveError, match="no shards there"):
+        attach(store, tmp_path)
+
+
+def test_without_pyarrow_a_line_says_what_to_install(folder, store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ArchiveError, match="pip install .*pyarrow"):
+        attach(store, folder)
+
+
+def test_without_ray_a_line_says_what_to_install(tiny_tokenizer, tmp_path, monkeypatch):
+    from pairalign.archive.cluster import write_shards
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    with pytest.raises(ArchiveError, match="pip install .*ray"):
+        write_shards(tiny_tokenizer, "tiny", [], ["pairalign"], tmp_path)
