@@ -204,6 +204,11 @@ class Archive:
         stretches = search.nearest_recordings(loaded.column, string.ids, top, allowed, self._device())
         return [stretch_hit(self.store, loaded.packed, string, match) for match in stretches]
 
+    def prepare(self, method: str = "pairalign") -> int:
+        """Bring the strings of a method into memory, as the first search would; returns how many windows there are."""
+        self._check_method(method)
+        return self._load(method).column.windows
+
     def query(self, query: str | os.PathLike[str] | np.ndarray | TokenString, method: str, mode: str) -> TokenString:
         """The token string that a query stands for, checked; arguments and errors as for `search`."""
         self._check_method(method)
