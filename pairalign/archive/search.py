@@ -188,8 +188,8 @@ def _locate(column: Column, query: np.ndarray, recording: int, distance: int) ->
     from pairalign.archive import kernel
 
     string = column.recording_ids(recording)
-    end = int(np.argmax(kernel.trail_of(query, string, infix=True) == distance))
-    backwards = kernel.trail_of(query[::-1], string[:end][::-1], infix=False)
+    end = int(np.argmax(kernel.trail(query, string, infix=True) == distance))
+    backwards = kernel.trail(query[::-1], string[:end][::-1], infix=False)
     return end - int(np.argmax(backwards == distance)), end - 1
 
 
