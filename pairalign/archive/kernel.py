@@ -138,7 +138,7 @@ def distances(
     masks = match_masks(query, vocab_size)
     out = np.empty(len(starts), dtype=np.int32)
     # strings compared side by side take as long as the longest; windows are of like length as they are
-    order = np.argsort(ends - starts) if infix else slice(None)
+    order = np.argsort(np.minimum(ends - starts, 65_535).astype(np.uint16), kind="stable") if infix else slice(None)
     starts, ends = starts[order].astype(np.int64), ends[order].astype(np.int64)  # one type: loops are compiled once
     one = masks.shape[1] == 1
     masks = masks[:, 0].copy() if one else masks
