@@ -1,4 +1,4 @@
-"""An ingest killed again and again ends with exactly what an undisturbed one makes; a long file stays small in memory."""
+"""An ingest killed again and again ends with what an undisturbed one makes; a long file stays small in memory."""
 
 import os
 import random
