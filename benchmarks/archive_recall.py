@@ -27,7 +27,7 @@ METHODS = ("pairalign", "vq")
 
 
 def search_ranks(archive: pairalign.Archive, queries: list, trials: protocols.Trials, method: str) -> tuple:
-    """The place of each query's own segment among the hits that are wrong answers, and the time of each search in ms."""
+    """For each query its own place among the wrong answers, and how long the search took in ms."""
     ranks, times_ms = [], []
     for k, query in enumerate(queries):
         started = time.perf_counter()
