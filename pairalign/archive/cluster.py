@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ INSTALL = 'pip install "ray[data]>=2.40,<3" "pyarrow>=17"'
 _SHARD_BYTES = 1 << 30  # of audio files: a shard is closed here even with fewer recordings, as it is held in memory
 _MOST_BLOCKS = 4096  # each costs Ray some bookkeeping: with more shards than that, a block has several
 _MOST_DECODERS = 8
+_KNOCK_S = 10.0
 _OBJECT_STORE_BYTES = 128 << 20  # only paths and reports pass through it
 
 
@@ -96,11 +98,10 @@ def write_shards(
     options = options or ClusterOptions()
     if options.shard_recordings < 1 or (options.workers or 1) < 1:
         raise ArchiveError("the numbers of workers and of recordings in a shard must be 1 or more.")
-    _ray()
+    require_ray()
     for method in methods:
         tokenizer.check_method(method)
     folder = Path(os.path.abspath(folder))
-    folder.mkdir(parents=True, exist_ok=True)
     model = model_of(tokenizer, methods)
     named = sorted({Path(os.path.abspath(path)) for path in paths})
     new = _changed(named, [recording for shard in shards_in(folder, model) for recording in shard.recordings])
@@ -159,7 +160,8 @@ def _target(folder: Path, model: Model, files: Sequence[str]) -> str:
 # --- the cluster ------------------------------------------------------------------------------------------------------
 
 
-def _ray() -> ModuleType:
+def require_ray() -> ModuleType:
+    """Ray, with its module for data. Raises: ArchiveError saying what to install when it is not there."""
     try:
         import ray.data
     except ImportError:
@@ -171,19 +173,11 @@ def _ray() -> ModuleType:
 def _cluster(options: ClusterOptions) -> Iterator[ModuleType]:
     """A connection to the cluster; one that was made for the run ends with it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = _ray()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 unless told: next to other work actors would hardly start
+    ray = require_ray()
     ours = not ray.is_initialized()
     if ours:
-        start = {
-            "num_cpus": max(options.workers or 1, os.cpu_count() or 1),
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE_BYTES,
-        }
-        address, more = (options.address, {}) if options.address else ("local", start)
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **more)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ArchiveError(f"no Ray cluster can be used at {address!r}: {error}. Check --ray-address.") from error
+        _connect(ray, options)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -191,6 +185,25 @@ def _cluster(options: ClusterOptions) -> Iterator[ModuleType]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _connect(ray: ModuleType, options: ClusterOptions) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    address = options.address or "local"
+    try:
+        if options.address is None:
+            cores = max(options.workers or 1, os.cpu_count() or 1)
+            store = {"object_store_memory": _OBJECT_STORE_BYTES}
+            ray.init(address, num_cpus=cores, include_dashboard=False, **store, **quiet)
+            return
+        host, _, port = address.rpartition(":")
+        if port.isdecimal() and "/" not in host:  # Ray itself would knock for minutes where nobody is
+            socket.create_connection((host, int(port)), _KNOCK_S).close()
+        ray.init(address, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ArchiveError(
+            f"no Ray cluster at {address!r} ({error}). Name one as HOST:PORT, or leave the address out: one is started."
+        ) from error
 
 
 @dataclass(frozen=True)

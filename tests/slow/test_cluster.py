@@ -1,5 +1,6 @@
 """Two actors of a real, local Ray cluster: the same archive as without, and nothing is done twice."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from pairalign import Archive, ArchiveError
 from pairalign.archive.cluster import ClusterOptions, add_on_ray, write_shards
 from pairalign.archive.shards import describe_shard
 from pairalign.audio import write_audio
+from pairalign.cli import main
 from tests.conftest import babble
 
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0")  # its workers give way to all else by default
@@ -99,6 +101,15 @@ def test_stopped_and_resumed_it_ends_with_the_archive_of_one_machine(files, tiny
     assert kept.items() <= versions(shards).items() and len(versions(shards)) == len(kept) + 1
 
 
+def test_the_command_fills_an_archive(files, tiny_checkpoint, tmp_path, capsys):
+    database = tmp_path / "talks.db"
+    command = ["index", str(files[1]), "--archive", str(database), "--engine", "ray", "--workers", "1"]
+    assert main([*command, "--checkpoint", str(tiny_checkpoint), "--device", "cpu", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recordings"] == 1
+    assert [recording.path for recording in Archive.open(database).recordings()] == [files[1]]
+    assert len(list((tmp_path / "talks.db.shards").iterdir())) == 1
+
+
 def test_what_the_archive_has_needs_no_cluster(files, tiny_checkpoint, tiny_tokenizer, tmp_path):
     archive = Archive.open(tmp_path / "talks.db", tiny_tokenizer, METHODS)
     archive.add_files(files[:2])
@@ -120,6 +131,12 @@ def test_shards_of_another_model_are_refused(files, tiny_checkpoint, tiny_tokeni
     write_shard(tmp_path / "x.parquet", other, [(Recording(0, files[0], "c", 1.0, 1, 1), {"vq": cut(string)})])
     with pytest.raises(ArchiveError, match="another folder"):
         write_shards(tiny_tokenizer, tiny_checkpoint, files, ["vq"], tmp_path, TWO)
+
+
+def test_an_address_where_nobody_is_is_told(files, tiny_checkpoint, tiny_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ArchiveError, match="no Ray cluster at '127.0.0.1:9'"):
+        write_shards(tiny_tokenizer, tiny_checkpoint, files, METHODS, tmp_path, ClusterOptions("127.0.0.1:9"))
 
 
 def test_another_checkpoint_on_the_workers_is_told(files, tiny_tokenizer, tmp_path):

@@ -1,6 +1,8 @@
 """Shards hold what an archive holds, and an archive takes them in: once, whole, and only of its own model."""
 
 import dataclasses
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pairalign.archive.record import Model, Recording
 from pairalign.archive.shards import attach, describe_shard, read_shard, shards_in, write_shard
 from pairalign.archive.store import Store
 from pairalign.archive.window import ArchiveWindow
+from pairalign.cli import main
 
 pytest.importorskip("pyarrow", reason="shards need the optional pyarrow")
 
@@ -203,10 +206,31 @@ def test_without_pyarrow_a_line_says_what_to_install(folder, store, monkeypatch)
         attach(store, folder)
 
 
-def test_without_ray_a_line_says_what_to_install(tiny_tokenizer, tmp_path, monkeypatch):
-    from pairalign.archive.cluster import write_shards
+class TestCommand:
+    """`index` with shards and the Ray engine, as far as neither Ray nor a model is needed."""
 
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setitem(sys.modules, "ray.data", None)
-    with pytest.raises(ArchiveError, match="pip install .*ray"):
-        write_shards(tiny_tokenizer, "tiny", [], ["pairalign"], tmp_path)
+    def test_without_a_folder_it_adds_the_shards_that_lie_there(self, folder, tmp_path, capsys):
+        assert main(["index", "--archive", str(tmp_path / "new.db"), "--shards", str(folder), "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert (document["recordings"], document["windows"], document["known"]) == (3, 6, 0)
+
+    @pytest.mark.parametrize("mistake", [["--shards", "x"], ["--ray-address", "auto"]], ids=lambda mistake: mistake[0])
+    def test_options_of_the_cluster_need_the_cluster(self, mistake, tmp_path, capsys):
+        assert main(["index", "app/examples", "--archive", str(tmp_path / "new.db"), *mistake]) == 2
+        assert "--engine ray" in one_line(capsys)
+
+    def test_without_ray_a_line_says_what_to_install(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ray", None)
+        monkeypatch.setitem(sys.modules, "ray.data", None)
+        assert main(["index", "app/examples", "--archive", str(tmp_path / "new.db"), "--engine", "ray"]) == 2
+        assert 'pip install "ray[data]' in one_line(capsys)
+
+    def test_the_local_engine_imports_neither_ray_nor_pyarrow(self):
+        code = "import sys, pairalign.archive.index_command; sys.exit(bool({'ray', 'pyarrow'} & set(sys.modules)))"
+        assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def one_line(capsys) -> str:
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
