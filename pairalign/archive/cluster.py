@@ -26,6 +26,7 @@ from pairalign.archive.record import Model, Recording
 from pairalign.archive.shard_writer import ShardWriter, Task
 from pairalign.archive.shards import SUFFIX, attach, shards_in
 from pairalign.archive.store import Store
+from pairalign.checkpoint import available
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
@@ -70,7 +71,9 @@ def add_on_ray(
     Raises: ArchiveError, also when Ray is not installed or the cluster cannot be reached.
     """
     started = time.perf_counter()
-    store.require(tokenizer.sha256)
+    require_ray()
+    with store.writer():
+        store.claim(_model(tokenizer, methods))  # a wrong archive is told before the work, not after it
     named = list(dict.fromkeys(Path(os.path.abspath(path)) for path in paths))
     new = _changed(named, store.recordings())
     written = write_shards(tokenizer, checkpoint, new, methods, folder, options, progress)
@@ -99,10 +102,7 @@ def write_shards(
     if options.shard_recordings < 1 or (options.workers or 1) < 1:
         raise ArchiveError("the numbers of workers and of recordings in a shard must be 1 or more.")
     require_ray()
-    for method in methods:
-        tokenizer.check_method(method)
-    folder = Path(os.path.abspath(folder))
-    model = model_of(tokenizer, methods)
+    folder, model = Path(os.path.abspath(folder)), _model(tokenizer, methods)
     named = sorted({Path(os.path.abspath(path)) for path in paths})
     new = _changed(named, [recording for shard in shards_in(folder, model) for recording in shard.recordings])
     tally = _Tally(IngestReport(known=len(named) - len(new)), new, progress)
@@ -110,7 +110,7 @@ def write_shards(
         with _cluster(options) as ray:
             pool = _pool(ray, options)
             # a name stands for the checkpoint that each machine has installed, a path for a file that all share
-            shared = os.path.abspath(checkpoint) if Path(checkpoint).exists() else os.fspath(checkpoint)
+            shared = os.fspath(checkpoint) if checkpoint in available() else os.path.abspath(checkpoint)
             tasks = [
                 Task(_target(folder, model, files), files, shared, asdict(model), pool.device, pool.decoders)
                 for files in _slices(new, options.shard_recordings)
@@ -118,6 +118,12 @@ def write_shards(
             for answer in _answers(ray, tasks, pool.workers):
                 tally.take(answer)
     return tally.total()
+
+
+def _model(tokenizer: Tokenizer, methods: Sequence[str]) -> Model:
+    for method in methods:
+        tokenizer.check_method(method)
+    return model_of(tokenizer, methods)
 
 
 # --- the plan ---------------------------------------------------------------------------------------------------------
