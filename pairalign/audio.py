@@ -24,7 +24,16 @@ import numpy as np
 from pairalign.containers import ALLOWED_SUBTYPES, READABLE, AudioError, Container, inspect
 from pairalign.resample import resample_blocks
 
-__all__ = ["SAMPLE_RATE_HZ", "AudioError", "AudioLimits", "read_audio", "slice_audio", "wave_from_array", "write_audio"]
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "AudioError",
+    "AudioLimits",
+    "as_float",
+    "read_audio",
+    "slice_audio",
+    "wave_from_array",
+    "write_audio",
+]
 
 SAMPLE_RATE_HZ = 16_000
 SILENCE_PEAK_DBFS = -70.0
@@ -72,7 +81,7 @@ def wave_from_array(samples: np.ndarray, rate_hz: int, limits: AudioLimits | Non
     frames = samples[:, None] if samples.ndim == 1 else samples
     _check_format(rate_hz, frames.shape[1], len(frames), limits)
     step = _BLOCK_S * rate_hz
-    blocks = (_as_float(frames[start : start + step]) for start in range(0, len(frames), step))
+    blocks = (as_float(frames[start : start + step]) for start in range(0, len(frames), step))
     return _finish(blocks, rate_hz, limits)
 
 
@@ -211,7 +220,7 @@ def _check_format(rate_hz: int, channels: int, frames: int, limits: AudioLimits)
         raise _too_long(frames / rate_hz, limits)
 
 
-def _as_float(block: np.ndarray) -> np.ndarray:
+def as_float(block: np.ndarray) -> np.ndarray:
     """Integer samples to [-1, 1); 8-bit audio is unsigned around 128."""
     if np.issubdtype(block.dtype, np.floating):
         return block.astype(np.float64) if block.dtype.itemsize > 4 else block.astype(np.float32)
