@@ -1,9 +1,9 @@
 """Which parts of a recording hold sound worth a token: a gate that follows the noise around it.
 
-A frame (20 ms) is loud when in one of three bands (low: voices, middle: vowels, high: fricatives) its level is THRESHOLD_DB
-above that band's noise floor, and above QUIETEST_DBFS. The floor is the FLOOR_SHARE quantile of the band's levels from
-PAST_S before to AHEAD_S after: faint or loud, a steady noise is its own floor, while speech always has softer moments
-around it. A sound that stays the same for longer than about PAST_S is noise by this rule.
+A frame (20 ms) is loud when in one of three bands (low: voices, middle: vowels, high: fricatives) its level is
+THRESHOLD_DB above that band's noise floor, and above QUIETEST_DBFS. The floor is the FLOOR_SHARE quantile of the band's
+levels from PAST_S before to AHEAD_S after: faint or loud, a steady noise is its own floor, while speech always has
+softer moments around it. A sound that stays the same for longer than about PAST_S is noise by this rule.
 LEAST_FRAMES loud frames in a row make an onset, so that clicks do not. The gate is open from LEAD_S before the first of
 them, so that a soft beginning is not cut, to HANGOVER_S after the last.
 

@@ -1,11 +1,11 @@
 """Speech as it comes in: tokens that are final, and tokens that may still change.
 
-A stream is cut into the windows of a recording (`pairalign.windows`: 3 s every 2 s), each decoded once when its audio is
-there. Until then the part after the last of them is decoded anew with every update, from the beginning of the window
+A stream is cut into the windows of a recording (`pairalign.windows`: 3 s every 2 s), each decoded once when its audio
+is there. Until then the part after the last of them is decoded anew with every update, from the beginning of the window
 that it will become; its tokens are tentative. A token is committed when no way the stream could go on, or end, would
-change it: 1.5 to 2.5 s after it was said. Committed tokens therefore are the string that `Tokenizer.tokenize` writes for
-the recording of the stream, without the tokens that lie in silence: `gate.without_silence` is that rule for recordings.
-Windows without any sound are not decoded at all.
+change it: 1.5 to 2.5 s after it was said, up to 3.4 s at the very beginning. Committed tokens therefore are the string
+that `Tokenizer.tokenize` writes for the recording of the stream, without the tokens that lie in silence;
+`gate.without_silence` is that rule for recordings. Windows without any sound are not decoded at all.
 
 >>> stream = Stream(rate_hz=48_000)  # doctest: +SKIP
 >>> for chunk in microphone:  # doctest: +SKIP
@@ -99,9 +99,9 @@ class Stream:
         if not 12 <= keep_s <= limits.max_duration_s:
             raise ValueError(f"keep_s is {keep_s}; use 12 to {limits.max_duration_s:g} seconds.")
         self.keep_s, self.options, self.draft = keep_s, options, draft
-        self.finished = False
+        self.rate_hz, self.finished = int(rate_hz), False
         self.committed_count = self.shown_count = self.revised_count = 0
-        self._resampler = Resampler(int(rate_hz), SAMPLE_RATE_HZ)
+        self._resampler = Resampler(self.rate_hz, SAMPLE_RATE_HZ)
         self._wave, self._first = np.zeros(0, np.float32), 0  # the buffer and the place of its first sample
         self._levels = levels_dbfs(self._wave)
         self._opened = open_frames(self._levels)
@@ -124,6 +124,10 @@ class Stream:
     def revision_rate(self) -> float:
         """Share of tentative tokens that the update after them changed or took back."""
         return self.revised_count / self.shown_count if self.shown_count else 0.0
+
+    def hears(self) -> bool:
+        """Whether the gate is open now: what comes in is not silence."""
+        return bool(self._opened[-1:].any())
 
     def audio(self, last_s: float) -> np.ndarray:
         """The last seconds (T,) float32 at 16 kHz, as many as are kept. Raises ValueError when there are none."""
