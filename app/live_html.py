@@ -7,8 +7,8 @@ from html import escape
 
 METERS = (
     ("rate", "Tokens per second", "of the last 5 seconds"),
-    ("latency", "Latency, ms", "from a piece of sound to its tokens, median"),
-    ("revised", "Revised", "of tentative tokens, by the next update"),
+    ("latency", "Latency, ms", "from sound to tokens, median"),
+    ("revised", "Revised", "of tentative tokens"),
     ("count", "Final tokens", "in this stream"),
 )
 
@@ -20,7 +20,7 @@ def panel_html(microphones: Sequence[tuple[int, str]]) -> str:
         for key, name, note in METERS
     )
     return (
-        f'<div class="pa-live"><div class="pa-live-bar">{_BUTTONS}{_sources_html(microphones)}{_LEVEL}</div>'
+        f'<div class="pa-live" data-listening="off"><div class="pa-live-bar">{_BUTTONS}{_sources_html(microphones)}{_LEVEL}</div>'
         '<p class="pa-hint" role="status" data-live-status>Press Start and speak. The browser asks for the microphone;'
         " the sound goes to the machine that runs this page and is forgotten.</p>"
         '<p class="pa-live-error" role="alert" data-live-error hidden></p>'
@@ -49,10 +49,10 @@ _LEVEL = (
     ' aria-label="Input level, dB below full scale" data-live-level></meter><b data-live-hears>off</b></span>'
 )
 _PICTURE = (
-    '<div class="pa-live-picture" data-live-picture role="img" aria-label="Log-mel of the last 10 seconds above its'
+    '<div class="pa-live-picture" data-live-picture role="img" aria-label="Log-mel of the last seconds above its'
     ' tokens; the tokens with their times follow as buttons"><div class="pa-live-strip" data-live-strip></div></div>'
-    '<p class="pa-hint pa-live-key"><span class="pa-live-box" data-final aria-hidden="true">a</span> solid border: final'
-    ' <span class="pa-live-box" aria-hidden="true">a</span> dashed border: tentative, may still change</p>'
+    '<p class="pa-hint pa-live-key"><span class="pa-live-box" data-final aria-hidden="true">a</span> solid border:'
+    ' final <span class="pa-live-box" aria-hidden="true">a</span> dashed border: tentative, may still change</p>'
 )
 _CHIPS = (
     '<h3 class="pa-live-title">The last 30 seconds</h3><div class="pa-live-chips" data-live-chips role="group"'

@@ -34,7 +34,9 @@
       const { openBrowser, History } = window.PairAlign.liveSound;
       this.waiting = [];
       this.board.say("Waiting for the microphone …");
-      this.microphone = await openBrowser((block) => this.take(block));
+      const microphone = await openBrowser((block) => this.take(block));
+      if (!this.on) return microphone.close(); // Stop was pressed before the browser was allowed
+      this.microphone = microphone;
       this.history = new History(this.microphone.rate_hz);
       this.stream = (await this.ask("open_stream", { rate_hz: this.microphone.rate_hz })).stream;
       this.board.say("Listening. Speak.");

@@ -1,7 +1,8 @@
 // Draws a stream in the Live tab: a scrolling log-mel over boxes of tokens, chips, meters.
 (() => {
   "use strict";
-  const SHOWN_S = 10; // width of the picture
+  const SHOWN_S = [2.5, 8]; // least and most that the picture shows
+  const PX_PER_S = 190; // room for the glyphs of some ten tokens
   const TILE_S = 5; // the picture scrolls as a row of canvases
   const COLUMNS_PER_S = 100;
   const BANDS = 80;
@@ -17,7 +18,6 @@
     const low = Math.min(Math.floor(place), STOPS.length - 2);
     return STOPS[low].map((colour, k) => colour + (place - low) * (STOPS[low + 1][k] - colour));
   });
-  const percent = (s) => `${(100 * s) / SHOWN_S}%`;
 
   // Everything that shows a stream. A token is {row, chip, box}; row: [id, glyph, start s, end s, revised].
   class Board {
@@ -29,6 +29,8 @@
     }
 
     clear() {
+      const width = this.part("picture").clientWidth || 1200;
+      this.shown_s = Math.min(Math.max(width / PX_PER_S, SHOWN_S[0]), SHOWN_S[1]);
       this.final = [];
       this.tentative = [];
       this.tiles = new Map();
@@ -41,6 +43,8 @@
       all("[data-meter]", this.root).forEach((cell) => { cell.textContent = "–"; });
       this.level(null);
     }
+
+    percent(s) { return `${(100 * s) / this.shown_s}%`; }
 
     say(text, error = "") {
       this.part("status").textContent = text;
@@ -77,6 +81,7 @@
       const before = this.tentative;
       const chips = this.part("chips");
       if (committed.length + tentative.length) one("p", chips)?.remove();
+      const follow = chips.scrollHeight - chips.scrollTop - chips.clientHeight < 40;
       const reuse = (row) => {
         const at = before.findIndex((token) => token.row[0] === row[0] && Math.abs(token.row[2] - row[2]) < SAME_S);
         return at < 0 ? this.made(row) : Object.assign(before.splice(at, 1)[0], { row });
@@ -86,9 +91,16 @@
       before.forEach(({ chip, box }) => { chip.remove(); box.remove(); });
       final.forEach((token) => this.dress(token, true));
       this.tentative.forEach((token) => this.dress(token, false));
+      let at = this.final.length;
       this.final.push(...final);
-      [...final, ...this.tentative].forEach(({ chip, box }) => { chips.append(chip); this.part("strip").append(box); });
+      for (const { chip, box } of [...final, ...this.tentative]) {
+        // what stands in its place is not touched: moving it would fade it in again
+        if (chips.children[at] !== chip) chips.insertBefore(chip, chips.children[at] ?? null);
+        if (!box.isConnected) this.part("strip").append(box);
+        at++;
+      }
       chips.dataset.ids = this.final.map(({ row }) => row[0]).join(" ");
+      if (follow && !chips.contains(document.activeElement)) chips.scrollTop = chips.scrollHeight;
     }
 
     made(row) {
@@ -110,8 +122,8 @@
       chip.title = `token ${id}, ${time} s, ${final ? "final" : "tentative"}`;
       chip.setAttribute("aria-label", chip.title);
       box.textContent = glyph;
-      box.style.left = percent(start);
-      box.style.width = percent(end - start);
+      box.style.left = this.percent(start);
+      box.style.width = this.percent(end - start);
     }
 
     paint(first, values) {
@@ -128,7 +140,7 @@
     tile(index) {
       if (!this.tiles.has(index)) {
         const canvas = Object.assign(document.createElement("canvas"), { width: TILE_S * COLUMNS_PER_S, height: BANDS });
-        Object.assign(canvas.style, { left: percent(index * TILE_S), width: percent(TILE_S) });
+        Object.assign(canvas.style, { left: this.percent(index * TILE_S), width: `calc(${this.percent(TILE_S)} + 1px)` });
         this.part("strip").prepend(canvas);
         this.tiles.set(index, canvas.getContext("2d"));
       }
@@ -138,13 +150,13 @@
     // Moves the picture on, names the seconds, and drops what has left it.
     scroll(nowS) {
       const strip = this.part("strip");
-      strip.style.transform = `translateX(-${percent(Math.max(0, nowS - SHOWN_S))})`;
+      strip.style.transform = `translateX(-${this.percent(Math.max(0, nowS - this.shown_s))})`;
       for (; this.ticked < nowS; ) {
         const tick = Object.assign(document.createElement("small"), { textContent: `${++this.ticked} s` });
-        tick.style.left = percent(this.ticked);
+        tick.style.left = this.percent(this.ticked);
         strip.append(tick);
       }
-      const gone = nowS - SHOWN_S - TILE_S;
+      const gone = nowS - this.shown_s - TILE_S;
       all("small", strip).forEach((tick) => { if (parseFloat(tick.textContent) < gone) tick.remove(); });
       this.tiles.forEach((context, index) => {
         if ((index + 1) * TILE_S < gone) { context.canvas.remove(); this.tiles.delete(index); }
