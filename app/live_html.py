@@ -20,7 +20,8 @@ def panel_html(microphones: Sequence[tuple[int, str]]) -> str:
         for key, name, note in METERS
     )
     return (
-        f'<div class="pa-live" data-listening="off"><div class="pa-live-bar">{_BUTTONS}{_sources_html(microphones)}{_LEVEL}</div>'
+        '<div class="pa-live" data-listening="off">'
+        f'<div class="pa-live-bar">{_BUTTONS}{_sources_html(microphones)}{_LEVEL}</div>'
         '<p class="pa-hint" role="status" data-live-status>Press Start and speak. The browser asks for the microphone;'
         " the sound goes to the machine that runs this page and is forgotten.</p>"
         '<p class="pa-live-error" role="alert" data-live-error hidden></p>'

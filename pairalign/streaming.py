@@ -5,7 +5,8 @@ is there. Until then the part after the last of them is decoded anew with every 
 that it will become; its tokens are tentative. A token is committed when no way the stream could go on, or end, would
 change it: 1.5 to 2.5 s after it was said, up to 3.4 s at the very beginning. Committed tokens therefore are the string
 that `Tokenizer.tokenize` writes for the recording of the stream, without the tokens that lie in silence;
-`gate.without_silence` is that rule for recordings. Windows without any sound are not decoded at all.
+`gate.without_silence` is that rule for recordings. Windows without any sound are not decoded at all, so that a token
+beside a long silence may begin or end some frames elsewhere than in the recording.
 
 >>> stream = Stream(rate_hz=48_000)  # doctest: +SKIP
 >>> for chunk in microphone:  # doctest: +SKIP
@@ -159,13 +160,13 @@ class Stream:
     @torch.inference_mode()
     def finish(self, tokenizer: Tokenizer) -> Update:
         """The last tokens, all of them final; nothing can be added afterwards."""
-        if not self.finished:
-            self._append(self._resampler.finish())
+        if self.finished:
+            return Update(self.duration_s, (), ())
+        self._append(self._resampler.finish())
         self.finished = True
         with _one_thread():
             committed = self._advance(tokenizer)
             committed += self._tokens(self._ending(tokenizer), self._given)
-        self._open, self._anchor, self._given = None, Piece([], [], []), 0
         return self._told(committed, [])
 
     def _append(self, wave: np.ndarray) -> None:
