@@ -1,9 +1,9 @@
 """From the end of a piece of sound to its tokens: python -m benchmarks.live_latency [--minutes 5] [--json FILE]
 
-Feeds the shipped recordings, with pauses between them, to a stream in pieces of half a second, as the Live tab does, and
-times every update. The clock is sped up: a piece comes as soon as the one before is done, and how far a listener would
-have been behind real time is computed from the times. At the end the committed tokens are compared with the string of
-the whole recording. Nothing is asserted; a busy machine makes larger figures.
+Feeds the shipped recordings, with pauses between them, to a stream in pieces of half a second, as the Live tab does,
+and times every update. The clock is sped up: a piece comes as soon as the one before is done, and how far a listener
+would have been behind real time is computed from the times. At the end the committed tokens are compared with the
+string of the whole recording. Nothing is asserted; a busy machine makes larger figures.
 """
 
 from __future__ import annotations

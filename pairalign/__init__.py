@@ -17,6 +17,7 @@ from pairalign.sweep import Trajectory, sweep
 
 if TYPE_CHECKING:
     from pairalign.decoding import DecodingOptions
+    from pairalign.streaming import Stream
     from pairalign.tokenizer import Tokenizer, load
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "DecodingOptions",
     "Edit",
+    "Stream",
     "TokenString",
     "Tokenizer",
     "Trajectory",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 # what needs torch is imported on first use, so that `import pairalign` and --help are instant
-_LAZY = {"load": "tokenizer", "Tokenizer": "tokenizer", "DecodingOptions": "decoding"}
+_LAZY = {"load": "tokenizer", "Tokenizer": "tokenizer", "DecodingOptions": "decoding", "Stream": "streaming"}
 
 
 def __getattr__(name: str) -> object:

@@ -36,6 +36,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         server_functions=_server_functions(live),
         apply_default_css=False,
         elem_id="pa-live",
+        elem_classes="pa-results",
     )
     with gr.Row(equal_height=True, elem_id="pa-live-keep"):
         seconds = gr.Slider(1, int(KEPT_S), KEEP_S, step=1, label="Keep the last … seconds", elem_id="pa-live-seconds")
