@@ -10,6 +10,7 @@ import binascii
 import secrets
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,7 @@ class LiveStreams:
         self.limit_s = services.limits.max_duration_s if services.public else None
         self._streams: dict[str, _Live] = {}
         self._lock = threading.Lock()
+        self._decoding = _single_threaded()
 
     def microphones(self) -> list[tuple[int, str]]:
         """The server's own microphones, none unless the app was started with --mic."""
@@ -143,7 +145,8 @@ class LiveStreams:
                 stream.add(samples)
             over = self.limit_s is not None and stream.duration_s >= self.limit_s
             with self.services.model() as tokenizer:
-                update = stream.finish(tokenizer) if end or over else stream.update(tokenizer)
+                work = stream.finish if end or over else stream.update
+                update = self._decoding.submit(work, tokenizer).result()
             if stream.finished and live.capture is not None:
                 live.capture.close()
                 live.capture = None
@@ -152,6 +155,15 @@ class LiveStreams:
         if over and not end:
             answer["ended"] = f"Listening ends after {self.limit_s:g} seconds here. Press Start to begin again."
         return answer
+
+
+def _single_threaded() -> ThreadPoolExecutor:
+    """A thread in which torch computes with one thread, which is best for streams; it is left alone elsewhere."""
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(1, "live", torch.set_num_threads, (1,))
+    pool.submit(torch.get_num_threads).result()
+    torch.set_num_threads(before)  # threads that begin from now on take what was set last, those that run keep theirs
+    return pool
 
 
 def _document(stream: Stream, update: Update) -> dict[str, Any]:

@@ -35,14 +35,17 @@ def speech(minutes: float) -> np.ndarray:
     return np.tile(once, -(-samples // len(once)))[:samples]
 
 
-def measure(checkpoint: str, device: str, wave: np.ndarray) -> dict:
+def measure(checkpoint: str, device: str, threads: int, wave: np.ndarray) -> dict:
     """Times of all updates, how far behind real time they were, and how the string compares with the offline one."""
+    import torch
+
     import pairalign
     from pairalign.audio import SAMPLE_RATE_HZ
     from pairalign.gate import without_silence
     from pairalign.streaming import Stream
     from pairalign.strings import edit_distance
 
+    torch.set_num_threads(threads)
     tokenizer = pairalign.load(checkpoint, device=device)
     size = round(PIECE_S * SAMPLE_RATE_HZ)
     for start in range(0, 10 * size, size):  # warms up
@@ -62,7 +65,7 @@ def measure(checkpoint: str, device: str, wave: np.ndarray) -> dict:
     ids += [token.id for token in stream.finish(tokenizer).committed]
     offline = without_silence(tokenizer.tokenize(wave), wave).ids
     return {
-        "device": tokenizer.device,
+        "device": f"{tokenizer.device}, threads: {threads}",
         "waits_ms": waits_ms,
         "behind_s": behind_s,
         "revision_rate": stream.revision_rate,
@@ -93,10 +96,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", default="base")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="of torch; the Live tab decodes with one (default 1)")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--json", type=Path, help="write all times there")
     args = parser.parse_args()
-    found = measure(args.checkpoint, args.device, speech(args.minutes))
+    found = measure(args.checkpoint, args.device, args.threads, speech(args.minutes))
     print(table(found))
     if args.json:
         machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}

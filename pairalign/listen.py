@@ -30,8 +30,11 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--seconds is {args.seconds:g}; use a number above 0, at most 86400 (a day).")
     resolve_checkpoint(args.checkpoint)  # a wrong name is told at once, not after loading torch
     microphone = find_microphone(args.microphone)
+    import torch
+
     from pairalign import tokenizer
 
+    torch.set_num_threads(1)  # see pairalign.streaming
     loaded = tokenizer.load(args.checkpoint, device=args.device)
     found = _listen(loaded, microphone, args.seconds, None if args.json else args.stdout)
     return {

@@ -8,6 +8,9 @@ that `Tokenizer.tokenize` writes for the recording of the stream, without the to
 `gate.without_silence` is that rule for recordings. Windows without any sound are not decoded at all, so that a token
 beside a long silence may begin or end some frames elsewhere than in the recording.
 
+Decoding one window is many small steps: on a CPU one thread (`torch.set_num_threads(1)`) is about as fast as more, and
+much faster on a machine that has other work.
+
 >>> stream = Stream(rate_hz=48_000)  # doctest: +SKIP
 >>> for chunk in microphone:  # doctest: +SKIP
 ...     stream.add(chunk)
@@ -20,8 +23,6 @@ Shapes: T samples, F frames of 20 ms.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -151,9 +152,8 @@ class Stream:
     @torch.inference_mode()
     def update(self, tokenizer: Tokenizer) -> Update:
         """Decode what is new; takes as long as one window, two when a window is complete in the middle of a chunk."""
-        with _one_thread():
-            committed = self._advance(tokenizer)
-            view = self._draft(tokenizer)
+        committed = self._advance(tokenizer)
+        view = self._draft(tokenizer)
         self._trim()
         return self._told(committed, self._tokens(view, self._given))
 
@@ -164,9 +164,8 @@ class Stream:
             return Update(self.duration_s, (), ())
         self._append(self._resampler.finish())
         self.finished = True
-        with _one_thread():
-            committed = self._advance(tokenizer)
-            committed += self._tokens(self._ending(tokenizer), self._given)
+        committed = self._advance(tokenizer)
+        committed += self._tokens(self._ending(tokenizer), self._given)
         return self._told(committed, [])
 
     def _append(self, wave: np.ndarray) -> None:
@@ -285,14 +284,3 @@ class Stream:
         self.committed_count += len(committed)
         self._shown = [token.id for token in tentative]
         return Update(self.duration_s, tuple(now[: len(committed)]), tuple(now[len(committed) :]))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Decoding one window is many small steps: a second thread gains little, and costs much on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

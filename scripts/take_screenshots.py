@@ -55,7 +55,7 @@ def start_app(checkpoint: str, device: str) -> tuple[subprocess.Popen, str]:
 
 
 def take(url: str, audio: Path, out: Path, chromium: str, tabs: list[str]) -> list[Path]:
-    """Use every tab with `audio` in every size and photograph the page; Chromium's fake microphone hears `audio` too."""
+    """Use every tab with `audio` in every size and photograph the page; Chromium's fake microphone plays `audio`."""
     from playwright.sync_api import sync_playwright
 
     written = []

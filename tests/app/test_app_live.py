@@ -7,17 +7,19 @@ import os
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import app.live as live_module
 from app.live import LiveStreams
 from app.live_html import panel_html
 from app.services import Services
 from pairalign.gate import without_silence
-from tests.unit.test_microphone import make_sounddevice
+from tests.fake_sounddevice import make_sounddevice
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +88,14 @@ def test_the_last_seconds_are_kept_after_the_end(live, speech):
         live.keep(name, 1)
     with pytest.raises(ValueError, match="press Start"):
         live.keep("", 1)
+
+
+def test_streams_decode_with_one_thread_and_nobody_else_does(live):
+    before = torch.get_num_threads()
+    assert live._decoding.submit(torch.get_num_threads).result() == 1
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(torch.get_num_threads).result() == before
 
 
 @pytest.mark.parametrize("name", [None, "", "nobody", 3, ["a"]])

@@ -8,11 +8,51 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from pairalign.strings import edit_distance
+from tests.browser.conftest import launched
 
 OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FINAL_JS = "(count) => document.querySelectorAll('.pa-live-chip[data-final]').length >= count"
 REFUSED_JS = """() => { navigator.mediaDevices.getUserMedia =
   () => Promise.reject(new DOMException('Permission denied', 'NotAllowedError')); }"""
+
+
+# a sounddevice whose microphone plays a WAV over and over, as fast as it was said
+SOUNDDEVICE = """
+import os, threading, time
+import soundfile
+
+class PortAudioError(Exception):
+    pass
+
+class CallbackStop(Exception):
+    pass
+
+class default:
+    device = [0, -1]
+
+def query_devices():
+    return [{"name": "Lectern <b>", "max_input_channels": 1, "default_samplerate": 16000.0}]
+
+class InputStream:
+    def __init__(self, callback, **asked):
+        self.callback, self.open = callback, True
+
+    def start(self):
+        threading.Thread(target=self.play, daemon=True).start()
+
+    def play(self):
+        wave, _ = soundfile.read(os.environ["FAKE_MICROPHONE"], dtype="float32", always_2d=True)
+        while self.open:
+            for start in range(0, len(wave) - 1600, 1600):
+                time.sleep(0.1)
+                if self.open:
+                    self.callback(wave[start : start + 1600], 1600, None, None)
+
+    def stop(self):
+        self.open = False
+
+    close = stop
+"""
 
 
 def open_live(page):
@@ -136,3 +176,21 @@ def test_a_phone_in_the_dark(open_page):
     page.wait_for_timeout(700)  # what fades in has faded in
     assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
     axe_finds_nothing_serious(page)
+
+
+def test_the_microphone_of_this_machine(open_page, tiny_checkpoint, speech_wav, tmp_path):
+    (tmp_path / "sounddevice.py").write_text(SOUNDDEVICE)
+    environment = {"PYTHONPATH": str(tmp_path), "FAKE_MICROPHONE": str(speech_wav)}
+    with launched("--mic", "--checkpoint", str(tiny_checkpoint), **environment) as url:
+        page = open_live(open_page(url=url))
+        page.get_by_label("Microphone").select_option(label="Lectern <b>")
+        page.evaluate(REFUSED_JS)  # the browser's own is not asked for
+        page.click("#pa-live-start")
+        page.get_by_text("microphone of this machine").wait_for()
+        page.wait_for_function(FINAL_JS, arg=12)
+        stop(page)
+        page.locator(".pa-live-chip").nth(3).click()
+        page.wait_for_selector(".pa-live-chip[data-playing]")
+        live = final_ids(page)
+        offline, _ = kept_string(page, 30)
+        assert edit_distance(live, offline) <= 0.05 * len(offline)

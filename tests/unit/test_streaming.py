@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from pairalign import load
 from pairalign.audio import read_audio
@@ -195,9 +194,3 @@ def test_what_is_no_sound_is_refused(samples):
 def test_impossible_options_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         Stream(**options)
-
-
-def test_the_number_of_threads_is_left_as_it_was(tokenizer):
-    before = torch.get_num_threads()
-    feed(tokenizer, babble(2.0, 15), 0.5)
-    assert torch.get_num_threads() == before
