@@ -7,11 +7,20 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from pairalign import cli
 from pairalign.microphone import Capture, MicrophoneError, find_microphone, microphones
 from tests.conftest import babble
 from tests.fake_sounddevice import DEVICES, make_sounddevice
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """`listen` computes with one thread; the other tests go on with theirs."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
