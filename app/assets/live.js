@@ -161,9 +161,11 @@
 
     async play(chip) {
       if (this.on && !this.frozen) this.freeze(true); // or it would be heard again
+      const { start, end } = chip.dataset;
       chip.dataset.playing = "";
-      await this.history?.play(Number(chip.dataset.start), Number(chip.dataset.end));
+      const played = await this.history?.play(Number(start), Number(end));
       chip.removeAttribute("data-playing");
+      if (played) chip.dataset.played = ""; // for tests
     }
   }
 

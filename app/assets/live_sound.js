@@ -68,6 +68,7 @@
       this.kept += block.length;
       while (this.kept - this.blocks[0].length > HISTORY_S * this.rateHz) this.kept -= this.blocks.shift().length;
     }
+    // Whether the span was still there; answers when it has sounded.
     play(fromS, toS) {
       const first = this.samples - this.kept;
       const sound = new Float32Array(this.kept);
@@ -75,14 +76,14 @@
       for (const block of this.blocks) { sound.set(block, at); at += block.length; }
       const start = Math.round(fromS * this.rateHz) - first;
       const part = sound.subarray(Math.max(0, start), Math.max(0, Math.round(toS * this.rateHz) - first));
-      if (!part.length || start < 0) return Promise.resolve();
+      if (!part.length || start < 0) return Promise.resolve(false);
       const context = new AudioContext();
       const buffer = new AudioBuffer({ length: part.length, sampleRate: this.rateHz });
       buffer.copyToChannel(part, 0);
       const source = new AudioBufferSourceNode(context, { buffer });
       source.connect(context.destination);
       source.start();
-      return new Promise((done) => { source.onended = () => { context.close(); done(); }; });
+      return new Promise((done) => { source.onended = () => { context.close(); done(true); }; });
     }
   }
 
