@@ -6,6 +6,7 @@ decoded and tokenized in parts, so that memory stays bounded.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -232,7 +233,11 @@ class _Run:
 
 
 def content_sha256(path: Path) -> str:
-    """Tells whether two files hold the same."""
+    """Tells whether two files hold the same. Raises: OSError for a file that cannot be read, or named in an archive."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        raise OSError(errno.EILSEQ, "its name is not valid text; rename it") from None
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_READ_BYTES):

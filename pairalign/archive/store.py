@@ -166,7 +166,8 @@ class Store:
         sizes = np.concatenate([np.zeros(0, np.int64), *lengths])
         if (sizes % _IDS.itemsize).any():
             raise ArchiveError(f"{self.path.name} is damaged: a token string is cut. Index the recordings anew.")
-        tokens = np.frombuffer(b"".join(recordings), _IDS)
+        # writable, as the search wants it: otherwise it would copy
+        tokens = np.frombuffer(bytearray().join(recordings), _IDS)
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         return Packed(
             recording_ids=owners[first],

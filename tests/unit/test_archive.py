@@ -131,6 +131,17 @@ class TestIngest:
         report = archive.add_folder(folder)  # the lock is free, and what was kept is not done again
         assert report.known == kept and len(archive.recordings()) == len(DURATIONS_S)
 
+    def test_a_name_that_is_no_text_is_skipped(self, folder, tmp_path, tiny_tokenizer):
+        copy = tmp_path / "odd"
+        copy.mkdir()
+        try:
+            shutil.copy(folder / "r0.wav", copy / "odd\udcff.wav")
+        except OSError:
+            pytest.skip("this file system takes no such name")
+        with Archive.open(tmp_path / "a.db", tiny_tokenizer) as archive:
+            (skipped,) = archive.add_folder(copy).skipped
+        assert "rename it" in skipped.reason
+
     def test_one_recording_or_a_manifest(self, folder, tmp_path):
         assert audio_files(folder / "r0.wav") == [folder / "r0.wav"]
         manifest = tmp_path / "list.csv"
