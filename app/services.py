@@ -102,6 +102,17 @@ class Services:
                 self._tokenizer = pairalign.load(self.checkpoint, device=self.device)
             return self._tokenizer
 
+    def use(self, checkpoint: str) -> None:
+        """Load another checkpoint for the whole app; what runs now finishes with the one it began with.
+
+        Raises: ValueError when it cannot be loaded (the old one stays), or when strangers share the app.
+        """
+        if self.public:
+            raise ValueError("The checkpoint of a public app cannot be changed: start your own with python app.py.")
+        loaded = pairalign.load(checkpoint, device=self.device)
+        with self._load_lock:
+            self._tokenizer, self.checkpoint = loaded, checkpoint
+
     def model_info(self) -> ModelInfo:
         """Name, size and origin of the loaded checkpoint."""
         tokenizer = self.tokenizer()

@@ -31,13 +31,16 @@ TOLD = {
 }
 
 
-def best_weights(folder: Path) -> tuple[Path | None, int]:
-    """The run's best checkpoint and its step; the latest one where none was better than the start; (None, 0) before."""
+def best_weights(folder: Path, diverged: bool = False) -> tuple[Path | None, int]:
+    """The run's best checkpoint and its step; (None, 0) where there is none to use.
+
+    Where none was better than the start it is the latest one, unless that has diverged.
+    """
     best, latest = (folder / f"{name}.safetensors" for name in ("best", "latest"))
     steps = {path: int(read_sidecar(path)["recipe"]["steps"]) for path in (best, latest) if path.is_file()}
     if steps.get(best, 0) > 0:
         return best, steps[best]
-    if steps.get(latest, 0) > 0:
+    if steps.get(latest, 0) > 0 and not diverged:
         return latest, steps[latest]
     return None, 0
 
@@ -128,8 +131,8 @@ def card_text(sidecar: dict[str, Any]) -> str:
             "",
             "## Figures",
             "",
-            f"On {metrics['held_out_clips']} held-out clips of the same speakers, under two strong views; other speakers",
-            "were not measured.",
+            f"On {metrics['held_out_clips']} held-out clips of the same speakers, under two strong views; others were",
+            "not measured.",
             "",
             "| measure | before | after |",
             "|---|---|---|",
