@@ -32,7 +32,7 @@ class Found:
 
 
 def search_class(services: Services, found: RecordedClass, folder: Path, report: Progress) -> list[Found]:
-    """Every take looks for its prompt among the takes of all other speakers. Raises ValueError where that is impossible."""
+    """Every take looks for its prompt among the takes of all other speakers. Raises ValueError where it cannot."""
     takes = found.takes[:MOST_TAKES]
     if len({take.speaker for take in takes}) < 2:
         raise ClassError(

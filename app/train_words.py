@@ -56,6 +56,7 @@ def status_html(look: Look) -> str:
     """State, progress, what happens now, what to do next, alarms and notes."""
     status = look.status
     share = min(1.0, status.step / status.total_steps) if status.total_steps else 0.0
+    share = 1.0 if look.state == "done" else share  # the minutes may be over before all steps are done
     advice = f'<p class="pa-train-advice">{escape(status.advice)}</p>' if status.advice else ""
     notes = [*status.notes, *data_notes(look.report.get("data") or {})]
     listed = "".join(f"<li>{escape(note)}</li>" for note in notes)

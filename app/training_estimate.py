@@ -15,7 +15,7 @@ TRIAL_RATE_HZ = 10.0
 
 
 def step_seconds(runs: TrainingRuns, settings: FinetuneSettings) -> tuple[float, str, str]:
-    """Seconds per step, the device, and where the figure comes from. Raises ValueError for a checkpoint that is gone."""
+    """Seconds per step, the device, and where the figure comes from. Raises ValueError for a lost checkpoint."""
     device = pick_device(settings.device)
     resolve_checkpoint(settings.init)
     for name in runs.names():

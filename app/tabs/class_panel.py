@@ -23,9 +23,9 @@ EMPTY_HTML = (
     "name and press Make. Then each speaker types a name and records the list, one line after the other.</p></div>"
 )
 INTRO_HTML = (
-    '<p class="pa-hint">Several people say the same words. The same word by two people becomes a pair to learn from, and '
-    "shows whether a string finds a word in another mouth. Ask everybody before you record them; the recordings stay in "
-    "your own folder on this computer.</p>"
+    '<p class="pa-hint">Several people say the same words. The same word by two people becomes a pair to learn from, '
+    "and shows whether a string finds a word in another mouth. Ask everybody before you record them; the recordings "
+    "stay in your own folder on this computer.</p>"
 )
 
 
@@ -55,14 +55,14 @@ def build(services: Services, classes: ClassRecordings, tabs: gr.Tabs, form: For
             take = gr.Audio(
                 sources=["microphone", "upload"], type="filepath", label="Take", elem_id="pa-class-take", buttons=[]
             )
+            save = gr.Button("Keep this take, next line", variant="primary", elem_id="pa-class-save")
             with gr.Row():
-                save = gr.Button("Keep this take, next line", variant="primary", elem_id="pa-class-save")
                 hear = gr.Button("Hear the kept take", size="sm")
                 forget = gr.Button("Delete the kept take", size="sm", elem_id="pa-class-forget")
     grid = gr.HTML(EMPTY_HTML, apply_default_css=False, elem_id="pa-class-grid")
     with gr.Row(elem_classes="pa-train-buttons"):
-        train = gr.Button("Use for training", elem_id="pa-class-train")
-        search = gr.Button("Search across speakers", elem_id="pa-class-search")
+        train = gr.Button("Use for training", size="sm", elem_id="pa-class-train")
+        search = gr.Button("Search across speakers", size="sm", elem_id="pa-class-search")
         download = gr.Button("Download", size="sm")
         delete = gr.Button("Delete class", size="sm")
     file = gr.DownloadButton(visible="hidden", elem_id="pa-class-file")

@@ -20,9 +20,9 @@ from pairalign.training.finetune_settings import FinetuneSettings
 DEFAULTS = FinetuneSettings("name", "data")
 SOURCES = {"files": "Recordings from this computer", "class": "A class you recorded", "folder": "A folder or manifest"}
 INTRO_HTML = (
-    '<p class="pa-hint">The checkpoint hears your recordings disturbed in many ways and learns to write the same string '
-    "each time. A new checkpoint is made; the one it starts from stays as it is. What hears (the encoder) is not changed, "
-    "only what writes.</p>"
+    '<p class="pa-hint">The checkpoint hears your recordings disturbed in many ways and learns to write the same '
+    "string each time. A new checkpoint is made; the one it starts from stays as it is. What hears (the encoder) is "
+    "not changed, only what writes.</p>"
 )
 
 
@@ -77,7 +77,7 @@ def lay_out(runs: TrainingRuns, classes: ClassRecordings) -> Form:
         1.0,
         step=0.05,
         label="Disturbance while learning",
-        info="1 is what the base checkpoint learned with: more noise, echo and other voices above, less below.",
+        info="1 is what the base checkpoint learned with; above it more noise, echo and other voices.",
     )
     with gr.Accordion("Advanced", open=False):
         learning_rate = gr.Number(

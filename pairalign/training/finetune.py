@@ -197,6 +197,7 @@ class Session:
             ended = train(self.job(config, resume, self.status.elapsed_s), watch)["ended"]
         except DivergedError:
             ended = "diverged"
+        self.tell(**watch.done())
         if ended in ("signal", "stop"):
             raise Stopped
         return diverged(self.settings) if ended == "diverged" else None
@@ -242,10 +243,17 @@ class Watch:
         self.started: tuple[float, int] | None = None
         self.start_separation: float | None = None
         self.seen, self.best, self.since_best = {}, -1.0, 0
+        self.progress: Progress | None = None
+
+    def done(self) -> dict[str, float]:
+        """Steps and seconds as the status has them; nothing before the first step."""
+        if self.progress is None:
+            return {}
+        return {"step": self.progress.step, "elapsed_s": round(self.progress.elapsed_s, 1)}
 
     def __call__(self, progress: Progress, stats: dict[str, float], metrics: dict[str, float]) -> str:
         """A word that says why to end, or ""."""
-        now = time.monotonic()
+        now, self.progress = time.monotonic(), progress
         self.started = self.started or (now, progress.step)
         stop = (self.session.folder / STOP_FILE).exists()
         if stop or now - self.session.told_at > 1:
@@ -254,8 +262,7 @@ class Watch:
             self.session.tell(
                 state="stopping" if stop else "running",
                 message="Saving" if stop else "Training",
-                step=progress.step,
-                elapsed_s=round(progress.elapsed_s, 1),
+                **self.done(),
                 eta_s=None if each_s is None or stop else round(each_s * (self.total_steps - progress.step), 1),
             )
         if stop:
