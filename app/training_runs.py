@@ -34,6 +34,8 @@ OUTPUT_FILE = "output.log"
 STARTING_S = 90  # a busy machine takes its time to import PyTorch; after that a silent start is a failed one
 LAST_LINES = 3
 PROJECT = Path(pairalign.__file__).resolve().parent.parent
+# waiting threads must not keep the cores busy that the page needs: beside other work that halved the speed of training
+SHARING = {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
 DIED = "died"  # a state that no process writes: the status says it works, and no process does
 
 
@@ -137,6 +139,8 @@ class TrainingRuns:
         """The run as its files tell it. Raises ValueError when there is none of that name."""
         self._refuse_public()
         folder = self._folder(name)
+        for child in self._children.values():
+            child.poll()  # lets the system forget those that have ended
         settings, status = read_settings(folder), read_status(folder)
         status = status or Status("failed", "The run has no status: it never began.", "Delete it and start again.")
         state = status.state
@@ -203,7 +207,7 @@ class TrainingRuns:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"},
+                env={**SHARING, **os.environ},
                 start_new_session=True,  # it goes on when the page or the app is closed
             )
 

@@ -136,7 +136,7 @@ def _slow(look: Look) -> list[Any]:
     sound, strings = _clip(look, 0) if clips else (None, "")
     wanted = look.settings.wanted_rate_hz or None
     return [
-        train_figures.curves_figure(look.log, wanted),
+        gr.update(value=train_figures.curves_figure(look.log, wanted), visible=len(look.log) > 1),
         train_figures.curves_table_html(look.log),
         train_words.before_after_html(look),
         gr.update(choices=choices, value=0 if clips else None, visible=clips > 0),

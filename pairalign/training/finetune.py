@@ -42,9 +42,8 @@ LOCK_FILE = "training.lock"
 STOP_FILE = "stop"
 CONFIG_FILE = "config.json"
 REPORT_FILE = "report.json"
-TOLERANCE = 1.1  # of the minutes asked for
-PATIENCE = 6  # validations without anything better
-WORSE = 0.1  # of separation below the start
+TOLERANCE, PATIENCE = 1.1, 6  # of the minutes asked for; validations without anything better
+WORSE, SURE_CLIPS = 0.1, 8  # of separation below the start, twice in a row; fewer clips than that do not tell
 
 
 class Stopped(Exception):
@@ -242,7 +241,8 @@ class Watch:
         self.rising = RisingLoss()
         self.started: tuple[float, int] | None = None
         self.start_separation: float | None = None
-        self.seen, self.best, self.since_best = {}, -1.0, 0
+        self.sure = session.report()["data"]["held_out"] >= SURE_CLIPS
+        self.seen, self.best, self.since_best, self.worse = {}, -1.0, 0, 0
         self.progress: Progress | None = None
 
     def done(self) -> dict[str, float]:
@@ -278,7 +278,8 @@ class Watch:
             self.start_separation = separation
         self.since_best = 0 if separation > self.best else self.since_best + 1
         self.best = max(self.best, separation)
-        if separation < self.start_separation - WORSE:
+        self.worse = self.worse + 1 if separation < self.start_separation - WORSE else 0
+        if self.sure and self.worse > 1:
             return "diverged"
         return "no better" if self.since_best >= PATIENCE else ""
 

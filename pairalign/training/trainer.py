@@ -27,7 +27,7 @@ from pairalign.training.run import Run
 from pairalign.training.stages import step_loss
 from pairalign.training.state import STATE_FILE, Progress, ResumeError, load_state, restore_optimizer, save_state
 
-LOG_EVERY = 10
+LOG_EVERY, LOG_FIRST = 10, 20  # steps; the first ones all, so that one sees at once how it goes
 
 
 # sees every step (progress, its statistics, the last validation) and may say in a word why training should end
@@ -119,7 +119,7 @@ class Loop:
             stats = self.step()
             progress.step += 1
             progress.elapsed_s = time.monotonic() - self.started
-            if progress.step % LOG_EVERY == 0 or progress.step == config.total_steps:
+            if progress.step % LOG_EVERY == 0 or progress.step in (*range(LOG_FIRST + 1), config.total_steps):
                 self.write(event="step", stage=stage, **stats)
                 bar.set_postfix(stage=stage, loss=f"{stats['loss']:.3f}")
             bar.update()
