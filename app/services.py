@@ -86,7 +86,7 @@ class Services:
     """Holds the tokenizer of one checkpoint and runs one recording at a time through it."""
 
     def __init__(self, checkpoint: str = "base", device: str = "auto", public: bool = False) -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint = self.given = checkpoint
         self.device = device
         self.public = public
         self.limits = AudioLimits(max_duration_s=PUBLIC_MAX_DURATION_S) if public else AudioLimits()

@@ -3,7 +3,12 @@
   "use strict";
   const { all } = window.PairAlign;
 
-  function checkpointChanged() {
+  let loaded = null; // sha256 of the weights that results were made with
+
+  function checkpointIs(sha) {
+    const changed = loaded !== null && sha && sha !== loaded;
+    loaded = sha || loaded;
+    if (!changed) return;
     for (const results of all(".pa-results")) {
       results.toggleAttribute("data-stale", true);
       results.inert = true; // what would be computed from an old result with the new model means nothing
@@ -20,5 +25,5 @@
     }
   }
   for (const type of ["click", "input", "change"]) document.addEventListener(type, runs, true);
-  Object.assign(window.PairAlign, { checkpointChanged });
+  Object.assign(window.PairAlign, { checkpointIs });
 })();

@@ -11,6 +11,8 @@ import pairalign
 from app import parts, tokens
 from app.services import Services
 
+LOADED_JS = "(sha) => { window.PairAlign.checkpointIs(sha); }"  # checkpoint.js
+
 
 def build(services: Services, page: gr.Blocks) -> gr.Dropdown | None:
     """Header and dropdown, in the current Blocks; no dropdown where strangers share the app."""
@@ -27,30 +29,30 @@ def build(services: Services, page: gr.Blocks) -> gr.Dropdown | None:
             scale=0,
         )
 
+    sha = gr.Textbox(visible="hidden", label="sha256")  # in the page, so that its script learns of the change
+
+    def told() -> tuple[Any, ...]:
+        info = services.model_info()
+        return tokens.header_html(info), gr.update(choices=choices(services), value=services.checkpoint), info.sha256
+
     def use(wanted: str) -> tuple[Any, ...]:
         if wanted == services.checkpoint:
-            return gr.skip(), gr.skip(), False
+            return (gr.skip(),) * 3
         try:
             parts.readably(lambda: services.use(wanted))
         except gr.Error as error:
             gr.Warning(error.message, duration=parts.ERROR_SHOWN_S)
-            return gr.skip(), gr.update(value=services.checkpoint), False
-        return tokens.header_html(services.model_info()), gr.skip(), True
+        return told()
 
-    def refresh() -> tuple[Any, ...]:
-        shown = gr.update(choices=choices(services), value=services.checkpoint)
-        return tokens.header_html(services.model_info()), shown
-
-    changed = gr.State(False)
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    used = choice.change(use, choice, [header, choice, changed], concurrency_id="model", concurrency_limit=1, **private)
-    used.success(None, changed, js="(changed) => { if (changed) window.PairAlign.checkpointChanged(); }", **private)
-    page.load(refresh, None, [header, choice], **private)
+    shown = [header, choice, sha]
+    used = choice.change(use, choice, shown, concurrency_id="model", concurrency_limit=1, **private)
+    for event in (used, page.load(told, None, shown, **private)):
+        event.success(None, sha, js=LOADED_JS, **private)
     return choice
 
 
 def choices(services: Services) -> list[tuple[str, str]]:
-    """Checkpoints by name, and the one in use when it was given as a file."""
-    names = pairalign.available()
-    here = services.checkpoint
-    return [(name, name) for name in names] + ([] if here in names else [(f"{Path(here).stem} (file)", here)])
+    """Checkpoints by name, and the one that the app was started with when it was given as a file."""
+    names, given = pairalign.available(), services.given
+    return [(name, name) for name in names] + ([] if given in names else [(f"{Path(given).stem} (file)", given)])
