@@ -261,7 +261,7 @@ class Watch:
             each_s = (now - self.started[0]) / done if done else None
             self.session.tell(
                 state="stopping" if stop else "running",
-                message="Saving" if stop else "Training",
+                message="Saving" if stop else "Learning to write the same string however it is disturbed",
                 **self.done(),
                 eta_s=None if each_s is None or stop else round(each_s * (self.total_steps - progress.step), 1),
             )

@@ -112,8 +112,6 @@ def use_again(page) -> None:
 
 def test_a_class_is_recorded_searched_and_handed_to_training(open_page, speech_wav: Path):
     page = open_train(open_page)
-    page.locator("#pa-train-start").click()
-    page.get_by_text("There are no recordings").wait_for()
     page.get_by_role("tab", name="Record a class").click()
     page.locator("#pa-class-words textarea").fill("harbour\ngarden")
     page.locator("#pa-class-name input, #pa-class-name textarea").first.fill("year-7")
@@ -138,6 +136,9 @@ def test_a_class_is_recorded_searched_and_handed_to_training(open_page, speech_w
     page.click("#pa-class-train")
     page.locator("#pa-train-class input").wait_for()
     assert page.locator("#pa-train-class input").input_value() == "year-7"
+    page.locator("#pa-train-name input, #pa-train-name textarea").first.fill("a b")
+    page.locator("#pa-train-start").click()
+    page.get_by_text("is no name for a checkpoint").wait_for()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("dark", 390), ("light", 800)])
