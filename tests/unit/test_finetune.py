@@ -285,3 +285,42 @@ def test_the_whole_run_in_one_process(recordings: Path, tiny_checkpoint: Path, m
     finally:
         for path in checkpoint.own_checkpoints().glob("whole.*"):
             path.unlink()
+
+
+def test_what_breaks_while_training_ends_in_a_clear_state(recordings: Path, tiny_checkpoint: Path, monkeypatch):
+    chosen = FinetuneSettings(
+        "breaks", str(recordings), str(tiny_checkpoint), batch=3, device="cpu", overrides=("consensus_views=1",)
+    )
+    monkeypatch.setattr(finetune, "step_seconds", lambda job: 1.0)
+    folder = finetune.new_run(chosen)
+    for error, said, advised in (
+        (torch.OutOfMemoryError("CUDA out of memory"), "memory of this device", "batch of 2"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full", "Resume"),
+        (KeyError("bug"), "on our side", "output.log"),
+        (safeguards.DivergedError("not finite"), "got worse", "3e-05"),
+    ):
+
+        def fail(*_: object, error: Exception = error) -> dict:
+            raise error
+
+        monkeypatch.setattr(finetune, "train", fail)
+        told = finetune.finetune(folder)
+        assert (told.state, told.checkpoint) == ("failed", ""), told
+        assert said in told.message and advised in told.advice
+        assert read_status(folder).state == "failed"
+    (folder / "stop").touch()  # of an earlier session: does not end this one
+    monkeypatch.setattr(finetune, "train", lambda *_: {"ended": "signal"})
+    assert finetune.finetune(folder).state == "stopped"
+    assert "breaks" not in checkpoint.available()
+
+
+def test_validation_ends_a_run_that_gets_worse_only_where_it_can_tell(tmp_path: Path):
+    def judged(held_out: int, separations: list[float]) -> list[str]:
+        session = finetune.Session(tmp_path, replace(SETTINGS, device="cpu"))
+        session.report(data={"held_out": held_out})
+        watch = finetune.Watch(session, 100)
+        return [watch.judge({"separation": value, "step": k}) for k, value in enumerate(separations)]
+
+    assert judged(20, [0.5, 0.3, 0.3]) == ["", "", "diverged"]
+    assert judged(2, [0.5, 0.3, 0.3]) == ["", "", ""], "two clips do not tell"
+    assert judged(20, [0.5, *[0.45] * 6]) == [""] * 6 + ["no better"]
