@@ -145,11 +145,10 @@ def small_disk(tmp_path: Path, monkeypatch) -> Iterator[Path]:
 
 def fill(folder: Path) -> Path:
     path = folder / "filler"
-    with path.open("wb") as file:
+    with path.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"\0" * 4096)
-                file.flush()
         except OSError:
             pass
     return path
