@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from app import tables
 from app.figures import GRID_COLOUR, TEXT_COLOUR
 
-PANEL_PX, GAP_PX, AXIS_PX, TOP_PX = 104, 30, 40, 24
+PANEL_PX, GAP_PX, AXIS_PX, TOP_PX = 104, 44, 40, 38
 MOST_POINTS = 600  # of a curve
 BLUE, ORANGE, GREEN = "#6b7ff0", "#d97706", "#14b8a6"
 
@@ -48,13 +48,13 @@ PANELS = (
     Panel(
         "Distances on held-out clips",
         (
-            Curve("ned_pair", "validation", "two views of a clip (lower)", BLUE),
-            Curve("ned_random", "validation", "unrelated clips (high)", ORANGE, "dash", "square"),
+            Curve("ned_pair", "validation", "two views of a clip (low)", BLUE),
+            Curve("ned_random", "validation", "unrelated (high)", ORANGE, "dash", "square"),
         ),
     ),
     Panel("Tokens per second", (Curve("tokens_per_s", "validation", "written", BLUE),)),
     Panel(
-        "Condition gain: what the audio says of a string (above 0.5 nat per token)",
+        "Condition gain, nat per token (above 0.5)",
         (Curve("condition_gain", "validation", "on held-out clips", GREEN),),
         0.5,
     ),
@@ -153,7 +153,7 @@ def _line(curve: Curve, log: Sequence[dict[str, Any]], axis: str) -> go.Scatter:
 def _annotate(figure: go.Figure, panel: Panel, axis: str, top: float) -> None:
     """The title above a panel, with the names of its lines where there are two."""
     marks = {"solid": "━", "dash": "╍"}
-    names = "" if len(panel.curves) < 2 else ": " + ", ".join(f"{marks[c.dash]} {c.label}" for c in panel.curves)
+    names = "" if len(panel.curves) < 2 else "<br>" + ", ".join(f"{marks[c.dash]} {c.label}" for c in panel.curves)
     figure.add_annotation(
         text=panel.title + names,
         x=0,
@@ -162,6 +162,7 @@ def _annotate(figure: go.Figure, panel: Panel, axis: str, top: float) -> None:
         y=top,
         yref="paper",
         yanchor="bottom",
+        align="left",
         showarrow=False,
         font={"size": 12, "color": TEXT_COLOUR},
     )

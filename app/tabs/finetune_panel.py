@@ -54,19 +54,10 @@ class Form:
         return [getattr(self, f.name) for f in fields(self)][:14]
 
 
-def lay_out(runs: TrainingRuns, classes: ClassRecordings) -> Form:
+def lay_out(classes: ClassRecordings) -> Form:
     """The form, in the current Blocks."""
     gr.HTML(INTRO_HTML, apply_default_css=False)
-    source = gr.Radio([(label, key) for key, label in SOURCES.items()], value="files", label="Learn from")
-    with gr.Column(elem_classes="pa-train-source"):
-        files = gr.File(
-            label="Recordings", file_count="multiple", file_types=["audio"], height=130, elem_id="pa-train-files"
-        )
-        with_page = gr.Checkbox(False, label="The recording above, too")
-        a_class = gr.Dropdown(classes.names(), label="Class", visible=False, elem_id="pa-train-class")
-        folder = gr.Textbox(
-            label="Folder, or manifest CSV", placeholder="/home/me/recordings", visible=False, elem_id="pa-train-folder"
-        )
+    data = _data_choice(classes)
     with gr.Row():
         init = gr.Dropdown(pairalign.available(), value=_start(), label="Start from", elem_id="pa-train-init")
         name = gr.Textbox("my-voice", label="Name of the new checkpoint", max_length=64, elem_id="pa-train-name")
@@ -79,6 +70,36 @@ def lay_out(runs: TrainingRuns, classes: ClassRecordings) -> Form:
         label="Disturbance while learning",
         info="1 is what the base checkpoint learned with; above it more noise, echo and other voices.",
     )
+    advanced = _advanced()
+    licence = gr.Textbox(
+        label="Whose recordings are these, and what may they be used for?",
+        placeholder="Goes into the model card.",
+        max_length=500,
+    )
+    with gr.Row():
+        estimate = gr.Button("How long will it take?", size="lg")
+        start = gr.Button("Start training", variant="primary", size="lg", elem_id="pa-train-start")
+    told = gr.HTML(elem_id="pa-train-told", min_height=44, apply_default_css=False)
+    return Form(*data, init, name, minutes, strength, *advanced, licence, estimate, start, told)
+
+
+def _data_choice(classes: ClassRecordings) -> tuple[gr.components.Component, ...]:
+    """What to learn from: one kind of source, and the control of that kind."""
+    source = gr.Radio([(label, key) for key, label in SOURCES.items()], value="files", label="Learn from")
+    with gr.Column(elem_classes="pa-train-source"):
+        files = gr.File(
+            label="Recordings", file_count="multiple", file_types=["audio"], height=130, elem_id="pa-train-files"
+        )
+        with_page = gr.Checkbox(False, label="The recording above, too")
+        a_class = gr.Dropdown(classes.names(), label="Class", visible=False, elem_id="pa-train-class")
+        folder = gr.Textbox(
+            label="Folder, or manifest CSV", placeholder="/home/me/recordings", visible=False, elem_id="pa-train-folder"
+        )
+    return source, files, with_page, a_class, folder
+
+
+def _advanced() -> tuple[gr.components.Component, ...]:
+    """What few people need to change."""
     with gr.Accordion("Advanced", open=False):
         learning_rate = gr.Number(
             DEFAULTS.learning_rate, label="Learning rate", info="Lower is more careful.", elem_id="pa-train-lr"
@@ -106,22 +127,12 @@ def lay_out(runs: TrainingRuns, classes: ClassRecordings) -> Form:
             label="Share of the start in the result",
             info="More of it keeps other voices safer and learns less.",
         )
-    licence = gr.Textbox(
-        label="Whose recordings are these, and what may they be used for?",
-        placeholder="Goes into the model card.",
-        max_length=500,
-    )
-    with gr.Row():
-        estimate = gr.Button("How long will it take?", size="lg")
-        start = gr.Button("Start training", variant="primary", size="lg", elem_id="pa-train-start")
-    told = gr.HTML(elem_id="pa-train-told", min_height=44, apply_default_css=False)
-    return Form(
-        source, files, with_page, a_class, folder, init, name, minutes, strength, learning_rate, rate, batch, keep_base,
-        licence, estimate, start, told,
-    )  # fmt: skip
+    return learning_rate, rate, batch, keep_base
 
 
-def wire(runs: TrainingRuns, classes: ClassRecordings, form: Form, view: RunView, audio: gr.Audio) -> None:
+def wire(
+    runs: TrainingRuns, classes: ClassRecordings, form: Form, view: RunView, audio: gr.Audio, page: gr.Blocks
+) -> None:
     """The events of the form."""
 
     def show(source: str) -> tuple[Any, ...]:
@@ -154,6 +165,7 @@ def wire(runs: TrainingRuns, classes: ClassRecordings, form: Form, view: RunView
         return gr.update(choices=runs.names(), value=name), ""
 
     private = {"api_visibility": "private"}
+    page.load(lambda: gr.update(choices=pairalign.available()), None, form.init, show_progress="hidden", **private)
     form.source.change(
         show, form.source, [form.files, form.with_page, form.a_class, form.folder], show_progress="hidden", **private
     )

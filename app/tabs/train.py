@@ -35,9 +35,9 @@ def build(services: Services, audio: gr.Audio, checkpoint: gr.Dropdown | None, p
         with gr.Tab("Fine-tune", id="finetune"):
             with gr.Row(equal_height=False):
                 with gr.Column(scale=2, min_width=300):
-                    form = finetune_panel.lay_out(runs, classes)
+                    form = finetune_panel.lay_out(classes)
                 with gr.Column(scale=3, min_width=320):
                     view = run_panel.build(services, runs, checkpoint, page)
         with gr.Tab("Record a class", id="class"):
             class_panel.build(services, classes, tabs, form, page)
-    finetune_panel.wire(runs, classes, form, view, audio)
+    finetune_panel.wire(runs, classes, form, view, audio, page)
