@@ -88,7 +88,7 @@ class Services:
     def __init__(
         self, checkpoint: str = "base", device: str = "auto", public: bool = False, microphone: bool = False
     ) -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint = self.given = checkpoint
         self.device = device
         self.public = public
         self.microphone = microphone  # whether pages may listen to this machine's own microphones
@@ -104,6 +104,17 @@ class Services:
             if self._tokenizer is None:
                 self._tokenizer = pairalign.load(self.checkpoint, device=self.device)
             return self._tokenizer
+
+    def use(self, checkpoint: str) -> None:
+        """Load another checkpoint for the whole app; what runs now finishes with the one it began with.
+
+        Raises: ValueError when it cannot be loaded (the old one stays), or when strangers share the app.
+        """
+        if self.public:
+            raise ValueError("The checkpoint of a public app cannot be changed: start your own with python app.py.")
+        loaded = pairalign.load(checkpoint, device=self.device)
+        with self._load_lock:
+            self._tokenizer, self.checkpoint = loaded, checkpoint
 
     def model_info(self) -> ModelInfo:
         """Name, size and origin of the loaded checkpoint."""

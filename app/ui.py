@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from app import parts, tokens
+from app import parts
 from app.services import Services
-from app.tabs import compare, learn, live, sweep, tokenize, views
+from app.tabs import compare, learn, live, model_choice, sweep, tokenize, train, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -21,9 +21,8 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospac
 
 def build(services: Services) -> gr.Blocks:
     """The whole page. Loads the checkpoint, because the header tells about it."""
-    info = services.model_info()
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
-        gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
+        checkpoint = model_choice.build(services, page)
         audio = parts.recording(services)
         controls = {}
         with gr.Tabs(elem_id="pa-tabs") as tabs:
@@ -35,6 +34,8 @@ def build(services: Services) -> gr.Blocks:
                 controls["views"] = views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
                 controls["sweep"] = sweep.build(services, audio)
+            with gr.Tab("Train", id="train", elem_classes="pa-tab"):
+                train.build(services, audio, checkpoint, page)
             with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
                 compare.build(services, audio)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pairalign.home import home
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -40,18 +42,34 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be used or written. The message says what is wrong and what to do."""
 
 
+def own_checkpoints() -> Path:
+    """The folder of the checkpoints that this person trained."""
+    return home() / "checkpoints"
+
+
 def available() -> list[str]:
-    """Names of the checkpoints in `CHECKPOINT_DIR` that have both of their files."""
-    weights = CHECKPOINT_DIR.glob("*.safetensors")
+    """Names of the checkpoints that are there with both of their files: the shipped ones, then one's own."""
+    shipped = _names_in(CHECKPOINT_DIR)
+    return shipped + [name for name in _names_in(own_checkpoints()) if name not in shipped]
+
+
+def is_shipped(name: str) -> bool:
+    """Whether the name belongs to a checkpoint of the program's own folder."""
+    return name in _names_in(CHECKPOINT_DIR)
+
+
+def _names_in(folder: Path) -> list[str]:
+    weights = folder.glob("*.safetensors")
     return sorted(p.stem for p in weights if _NAME.fullmatch(p.stem) and p.with_suffix(".json").is_file())
 
 
 def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
-    """The weights file behind a name in `CHECKPOINT_DIR` or a path that ends in .safetensors."""
+    """The weights file behind a name, shipped or one's own, or a path that ends in .safetensors."""
     text = os.fspath(name_or_path)
     shown = text if len(text) <= 200 else text[:200] + "…"
     if _NAME.fullmatch(text):
-        path = CHECKPOINT_DIR / f"{text}.safetensors"
+        places = [folder / f"{text}.safetensors" for folder in (CHECKPOINT_DIR, own_checkpoints())]
+        path = next((place for place in places if place.is_file()), places[0])
         problem = f"there is no checkpoint named {shown!r}"
     elif text.endswith(".safetensors") and "\0" not in text:
         path = Path(text)

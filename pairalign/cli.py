@@ -99,7 +99,8 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     _add_sweep_arguments(sweep, both)
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
     for name, module, about in (
-        ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
+        ("train", "pairalign.training.train_command", "train a tokenizer on a manifest or a folder of recordings"),
+        ("finetune", "pairalign.training.finetune_command", "adapt a checkpoint to a voice, a room or a class"),
         ("evaluate", "pairalign.evaluation.report", "measure a tokenizer and its baselines on a manifest"),
         ("index", "pairalign.archive.index_command", "add recordings to an archive, and look after it"),
         ("search", "pairalign.archive.search_command", "find what is nearest to a recording in an archive"),

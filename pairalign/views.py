@@ -15,6 +15,7 @@ from pairalign.features import LogMel, length_mask, log_mel
 
 EQUALISER_POINTS = 8  # random gains at points spread evenly on a log-frequency axis, interpolated in between
 REVERB_SAMPLES = 6400  # 0.4 s
+INAUDIBLE_SNR_DB = 45.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,34 @@ class ViewRanges:
 
 STRONG = ViewRanges()
 MILD = ViewRanges((0.0, 0.0), (1.0, 1.0), (0.97, 1.03), 2.0, (0.05, 0.1), 0.2, (20.0, 35.0), 0.5, 0.0, (-6.0, 0.0))
+
+
+def scaled(ranges: ViewRanges, strength: float) -> ViewRanges:
+    """Ranges whose effects are `strength` times as strong (and, up to always, as frequent); 0 changes nothing at all.
+
+    The signal-to-noise ratio moves towards 45 dB, where noise cannot be heard.
+    """
+    if strength == 1.0:
+        return ranges  # to the last bit
+
+    def around(centre: float, pair: tuple[float, float]) -> tuple[float, float]:
+        return tuple(centre + strength * (value - centre) for value in pair)
+
+    def often(share: float) -> float:
+        return min(1.0, strength * share)
+
+    return ViewRanges(
+        around(0.0, ranges.shift_ms),
+        around(1.0, ranges.speed),
+        around(1.0, ranges.warp),
+        strength * ranges.equaliser_db,
+        around(0.0, ranges.t60_s),
+        often(ranges.reverb_share),
+        around(INAUDIBLE_SNR_DB, ranges.snr_db),
+        often(ranges.noise_share),
+        often(ranges.babble_share),
+        around(0.0, ranges.gain_db),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
     python -m scripts.take_screenshots --audio app/examples/harbour_a.ogg --out docs/screenshots
 
-Needs Chromium and Playwright's Python package.
+Needs Chromium and Playwright's Python package, and for the Train tab a run: python -m pairalign finetune …
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ TABS = {
     "live": ("#pa-live-start", (".pa-live-chip[data-final]:nth-child(40)",)),
     "views": ("#pa-views", ("#pa-views-results .pa-chip", "#pa-views-plot-b .main-svg")),
     "sweep": ("#pa-sweep", ("#pa-sweep-plot .main-svg",)),
+    "train": ("#pa-train-status", ("#pa-train-compared table", "#pa-train-plot .main-svg")),  # the latest run, if any
     "compare": ("#pa-compare", (".pa-tab:has(#pa-compare) .pa-results table",)),
     "learn": ("#pa-reveal", (".pa-verdict",)),
 }
@@ -96,7 +97,7 @@ def use(page, tab: str, whole: bool) -> None:
     page.evaluate("document.activeElement.blur()")
     if not whole:
         page.locator(button).evaluate(
-            "(start) => start.closest('.pa-tab').querySelector('.pa-results').scrollIntoView()"
+            "(start) => start.closest('.pa-tab').querySelector('.pa-results, .pa-train-status').scrollIntoView()"
         )
         page.wait_for_timeout(300)
     else:

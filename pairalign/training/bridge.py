@@ -12,7 +12,7 @@ Shapes: B recordings, T frames (20 ms), Z latent size, P phones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,11 +94,14 @@ def make_bridge(run: Run, folder: Path | None = None) -> Bridge:
 
     The first process makes them for all. Raises: BridgeError for a damaged file.
     """
-    if folder is None:
-        return _make(run)
+    return _make(run) if folder is None else kept_bridge(run, folder, lambda: _make(run))
+
+
+def kept_bridge(run: Run, folder: Path, make: Callable[[], Bridge]) -> Bridge:
+    """The strings kept in `folder`; the first process makes them when there are none, and the others read its."""
     path = folder / BRIDGE_FILE
     if run.rank == 0 and not path.is_file():
-        _save(path, _make(run))
+        _save(path, make())
     distributed.wait()
     return _load(path)
 

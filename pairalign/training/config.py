@@ -15,8 +15,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "name_weight": (0, 100),
     "bridge_floor": (0, 1), "length_guard": (0, 100), "contrast_weight": (0, 100), "contrast_strings": (1, 1000),
     "string_temperature": (0.01, 100), "validate_every": (1, 10**9), "validation_segments": (2, 100_000),
-    "save_every_s": (0, 10**6), "threads": (0, 1024),
+    "save_every_s": (0, 10**6), "threads": (0, 1024), "view_strength": (0.1, 1.5),
 }  # fmt: skip
+TARGETS = ("codes", "own")
 LENGTH_CONTROLS = ("gain", "likelihood", "random", "none")
 
 
@@ -43,6 +44,7 @@ class TrainConfig:
     realization_share: float = 2 / 3  # of stage I steps, where words are known; 0 is fully self-supervised
     min_s: float = 0.4
     max_s: float = 3.0
+    view_strength: float = 1.0  # of the strong views that are learned from; measured is always at 1
     # optimization
     learning_rate: float = 1e-3
     stage3_learning_rate: float = 4e-4
@@ -58,6 +60,8 @@ class TrainConfig:
     shared_negatives: int = 256
     phone_weight: float = 1.0  # of the phones of known words; only with --lexicon
     # stages II and III
+    targets: str = "codes"  # "codes": the bridge's strings; "own": what the checkpoint of --init itself writes
+    share_words: bool = True  # with "own": several speakers' recordings of one transcript get one string
     wanted_rate_hz: float = 12.7
     consensus_views: int = 4  # views whose latents are averaged for a bridge target
     phone_pull: float = 1.0  # weight of a phone's mean latents beside the latents themselves, in bridge targets
@@ -87,6 +91,8 @@ class TrainConfig:
         """Raises ValueError when a value makes no sense."""
         if self.length_control not in LENGTH_CONTROLS:
             raise ValueError(f"length_control is {self.length_control!r}; use one of {', '.join(LENGTH_CONTROLS)}.")
+        if self.targets not in TARGETS:
+            raise ValueError(f"targets is {self.targets!r}; use one of {', '.join(TARGETS)}.")
         if self.preset not in ("tiny", "small", "base"):
             raise ValueError(f"preset is {self.preset!r}; use tiny, small or base.")
         for name, (low, high) in LIMITS.items():

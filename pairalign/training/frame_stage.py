@@ -15,7 +15,7 @@ from pairalign.training.data import Segments, augmentation_batch, realization_ba
 from pairalign.training.matching import match_by_time, match_words
 from pairalign.training.phones import UNKNOWN, phone_labels
 from pairalign.training.run import Run
-from pairalign.views import MILD, STRONG, make_view
+from pairalign.views import MILD, STRONG, make_view, scaled
 
 MASK_FRAMES = 5
 LONGEST_WORD_SEGMENT_S = 1.6
@@ -53,7 +53,7 @@ def _mild(run: Run, step: int, stream: int, segments: Segments) -> Mild:
 
 def _strong(run: Run, step: int, stream: int, segments: Segments, mild: Mild) -> Strong:
     wave, lengths = segments.wave.to(run.device), segments.lengths.to(run.device)
-    view = make_view(wave, lengths, STRONG, run.generator(step, stream))
+    view = make_view(wave, lengths, scaled(STRONG, run.config.view_strength), run.generator(step, stream))
     features = view.log_mel()
     masked = _span_mask(features, run.config.masked_share, run.generator(step, stream + 1))
     with run.autocast():

@@ -68,7 +68,9 @@ def compare(a: list[list[int]], b: list[list[int]], views: list[list[Heard]]) ->
     """tokens_per_s, ned_pair, ned_random and separation of two views' strings, item by item."""
     seconds = sum(float(h.encoded.lengths.sum()) for view in views for h in view) / FRAME_RATE_HZ
     pair = float(np.mean([normalized_distance(x, y) for x, y in zip(a, b, strict=True)]))
-    unrelated = [normalized_distance(a[i], b[(i + k) % len(b)]) for k in (1, 2, 3) for i in range(len(a))]
+    unrelated = [
+        normalized_distance(a[i], b[(i + k) % len(b)]) for k in range(1, min(4, len(b))) for i in range(len(a))
+    ]
     random = float(np.mean(unrelated))
     tokens = sum(map(len, a)) + sum(map(len, b))
     return {"tokens_per_s": tokens / seconds, "ned_pair": pair, "ned_random": random, "separation": random - pair}

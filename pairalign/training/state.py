@@ -14,6 +14,7 @@ from safetensors.torch import save
 
 from pairalign.checkpoint import atomic_write_bytes
 from pairalign.model import PairAlignModel
+from pairalign.training.config import TrainConfig
 
 STATE_FILE = "state.safetensors"
 
@@ -65,6 +66,8 @@ def load_state(folder: Path, config: dict) -> tuple[dict[str, dict[str, torch.Te
         saved, progress = json.loads(meta["config"]), Progress(**json.loads(meta["progress"]))
     except Exception as error:  # safetensors raises its own kinds
         raise ResumeError(f"{path} is damaged ({error}). Start the run again in a new folder.") from None
+    # settings that are newer than the run were at their default
+    saved = {**{k: v for k, v in TrainConfig().to_dict().items() if k in config}, **saved}
     changed = sorted(k for k in set(saved) | set(config) if saved.get(k) != config.get(k))
     if changed:
         raise ResumeError(

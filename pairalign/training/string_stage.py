@@ -19,7 +19,7 @@ from pairalign.training.data import Segments, augmentation_batch
 from pairalign.training.likelihood_contrast import likelihood_contrast
 from pairalign.training.run import Run
 from pairalign.training.targets import Target, aim_at_view, shorten, teacher_targets
-from pairalign.views import MILD, STRONG, View, ViewRanges, make_view
+from pairalign.views import MILD, STRONG, View, ViewRanges, make_view, scaled
 
 NATURAL_RATE_HZ = 22.0  # where the wanted rate starts to fall from
 
@@ -61,7 +61,7 @@ def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch
         with torch.no_grad():
             source = _hear(run, run.teacher, step, 40, batch, MILD)
             targets = _adaptive_targets(run, step, progress, targets, source, batch, stats)
-    ranges = STRONG if config.cross_paired else MILD
+    ranges = scaled(STRONG, config.view_strength) if config.cross_paired else MILD
     views = [_hear(run, run.model, step, stream, batch, ranges) for stream in (50, 60)]
     conditions = [_condition(run, run.model, heard) for heard in views]
     ramp = 1.0 if stage == 3 else min(1.0, 2 * progress)

@@ -4,49 +4,52 @@ A run folder holds: log.jsonl (one JSON object per line), state.safetensors (for
 best.safetensors with their sidecars (checkpoints any PairAlign program loads).
 """
 
-import argparse
-import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from pairalign.checkpoint import save_checkpoint
-from pairalign.device import pick_device
 from pairalign.features import FeatureOptions
-from pairalign.model.network import PRESETS
 from pairalign.training import distributed
-from pairalign.training.bridge import BRIDGE_FILE, make_bridge
+from pairalign.training.bridge import BRIDGE_FILE, Bridge, make_bridge
 from pairalign.training.codes import fit_codebook
-from pairalign.training.config import TrainConfig, parse_overrides
 from pairalign.training.job import Job, Start, prepare
 from pairalign.training.monitor import Log, alarms, validate
 from pairalign.training.optimization import learning_rate, make_optimizer, update_teacher
+from pairalign.training.own_strings import own_bridge
+from pairalign.training.run import Run
 from pairalign.training.stages import step_loss
 from pairalign.training.state import STATE_FILE, Progress, ResumeError, load_state, restore_optimizer, save_state
 
-LOG_EVERY = 10
+LOG_EVERY, LOG_FIRST = 10, 20  # steps; the first ones all, so that one sees at once how it goes
 
 
-def train(job: Job) -> dict:
-    """Run (or resume) training; returns ``{"run", "steps", "checkpoint", "metrics"}``.
+# sees every step (progress, its statistics, the last validation) and may say in a word why training should end
+Watch = Callable[[Progress, dict[str, float], dict[str, float]], str]
 
-    SIGINT and SIGTERM end it after the current step with everything saved. Raises ValueError for bad data or settings.
+
+def train(job: Job, watch: Watch | None = None) -> dict:
+    """Run (or resume) training; returns ``{"run", "steps", "checkpoint", "metrics", "ended"}``.
+
+    SIGINT and SIGTERM end it after the current step with everything saved. "ended" tells why it ended: "steps" (all
+    done), "time", "signal", or the word of `watch`. Raises ValueError for bad data or settings.
     """
     rank, world = distributed.start(job.device)
     if job.config.threads:
         torch.set_num_threads(job.config.threads)
     try:
-        return _train(job, rank, world)
+        return _train(job, rank, world, watch)
     finally:
         distributed.stop()
 
 
-def _train(job: Job, rank: int, world: int) -> dict:
+def _train(job: Job, rank: int, world: int, watch: Watch | None) -> dict:
     config = job.config
     if not job.resume and (job.out / STATE_FILE).exists():
         raise ResumeError(f"{job.out} already holds a run; add --resume to go on with it, or choose another --out.")
@@ -66,22 +69,38 @@ def _train(job: Job, rank: int, world: int) -> dict:
     if start.new_codes and config.stage1_steps == 0 and not job.resume:
         fit_codebook(run)
     if config.stage_at(progress.step)[0] > 1:
-        run.bridge = make_bridge(run, job.out)
+        run.bridge = _strings(job, run)
     if log and not job.resume:
         log.write(step=0, event="start", config=config.to_dict(), data=start.card, world=world)
-    loop = Loop(job, start, optimizer, progress, log)
+    loop = Loop(job, start, optimizer, progress, log, watch)
+    if job.init and not job.resume and config.stage1_steps == 0:
+        loop.validate(config.stage_at(0)[0])  # what there is to be improved on
     with _Stopper() as stopper:
         loop.go(stopper)
     return loop.finish()
+
+
+def _strings(job: Job, run: Run) -> Bridge:
+    """The strings that stages II and III start from."""
+    if job.config.targets == "own":
+        return own_bridge(run, job.init, job.out)
+    return make_bridge(run, job.out)
 
 
 class Loop:
     """Steps, validation and saving of one process."""
 
     def __init__(
-        self, job: Job, start: Start, optimizer: torch.optim.Optimizer, progress: Progress, log: Log | None
+        self,
+        job: Job,
+        start: Start,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
+        log: Log | None,
+        watch: Watch | None = None,
     ) -> None:
-        self.job, self.start, self.run = job, start, start.run
+        self.job, self.start, self.run, self.watch = job, start, start.run, watch
+        self.ended = "steps"
         self.optimizer, self.progress, self.log = optimizer, progress, log
         self.started = time.monotonic() - progress.elapsed_s
         self.session_started = time.monotonic()
@@ -100,7 +119,7 @@ class Loop:
             stats = self.step()
             progress.step += 1
             progress.elapsed_s = time.monotonic() - self.started
-            if progress.step % LOG_EVERY == 0 or progress.step == config.total_steps:
+            if progress.step % LOG_EVERY == 0 or progress.step in (*range(LOG_FIRST + 1), config.total_steps):
                 self.write(event="step", stage=stage, **stats)
                 bar.set_postfix(stage=stage, loss=f"{stats['loss']:.3f}")
             bar.update()
@@ -109,12 +128,19 @@ class Loop:
                 self.next_stage(stage)
             if ended or progress.step % config.validate_every == 0:
                 self.validate(stage)
-            stop = distributed.any_rank(stopper.asked or self.out_of_time())
+            why = self.why_to_stop(stopper, stats)
+            stop = distributed.any_rank(bool(why))
+            self.ended = why or self.ended
             if stop or ended or time.monotonic() - self.saved_at > config.save_every_s:
                 self.save()
             if stop:
                 break
         bar.close()
+
+    def why_to_stop(self, stopper: "_Stopper", stats: dict[str, float]) -> str:
+        """A word that says why training should end now; "" while it should not."""
+        asked = self.watch(self.progress, stats, self.metrics) if self.watch else ""
+        return "signal" if stopper.asked else asked or ("time" if self.out_of_time() else "")
 
     def out_of_time(self) -> bool:
         """Whether this session has used up --max-minutes."""
@@ -159,7 +185,7 @@ class Loop:
             if run.rank == 0:
                 (self.job.out / BRIDGE_FILE).unlink(missing_ok=True)
             distributed.wait()
-            run.bridge = make_bridge(run, self.job.out)
+            run.bridge = _strings(self.job, run)
 
     def validate(self, stage: int) -> None:
         """Measure the teacher on held-out segments, log it with alarms, and keep it when it is the best so far."""
@@ -215,6 +241,7 @@ class Loop:
     def finish(self) -> dict:
         """Final validation and checkpoint."""
         result = {"run": str(self.job.out), "steps": self.progress.step, "checkpoint": None, "metrics": {}}
+        result["ended"] = self.ended
         if self.log is None:
             return result
         if self.validated_at != self.progress.step:
@@ -243,60 +270,3 @@ class _Stopper:
     def __exit__(self, *_: object) -> None:
         for s, handler in self.previous.items():
             signal.signal(s, handler)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m pairalign train``."""
-    parser.add_argument("--manifest", required=True, type=Path, help="manifest CSV, or a folder of audio")
-    parser.add_argument("--words", type=Path, help="CSV of word times: the same word by two speakers becomes a pair")
-    parser.add_argument("--lexicon", type=Path, help="CMUdict-like file: phones of the words supervise stages I and II")
-    parser.add_argument("--out", required=True, type=Path, help="run folder")
-    parser.add_argument("--preset", default="small", choices=sorted(PRESETS), help="size of the network")
-    parser.add_argument(
-        "--init", metavar="CKPT", help="start from this checkpoint (stage I is then skipped by default)"
-    )
-    parser.add_argument("--checkpoint", default=None, help="not used here: training starts from --init")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--max-minutes", type=float, help="stop and save after this long")
-    parser.add_argument(
-        "--steps", metavar="I,II,III", help="optimizer steps of the three stages, for example 2500,3000,2000"
-    )
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any field of TrainConfig")
-    parser.add_argument("--cache", type=Path, help="folder for decoded audio, so that a restart is instant")
-
-
-def run_from_args(args: argparse.Namespace) -> dict:
-    """The `train` command. Raises ValueError for a user's mistake."""
-    values: dict = {"preset": args.preset, "seed": args.seed}
-    if args.checkpoint:
-        raise ValueError(f"train starts from --init CKPT: write --init {args.checkpoint}.")
-    if args.init:
-        values["stage1_steps"] = 0
-    if args.steps:
-        try:
-            first, second, third = (int(n) for n in args.steps.split(","))
-        except ValueError:
-            raise ValueError(f"--steps {args.steps}: give three whole numbers, for example 2500,3000,2000.") from None
-        values |= {"stage1_steps": first, "stage2_steps": second, "stage3_steps": third}
-    config = TrainConfig(**{**values, **parse_overrides(args.set)})
-    if config.total_steps == 0:
-        raise ValueError("--steps 0,0,0: nothing to train.")
-    if args.max_minutes is not None and args.max_minutes <= 0:
-        raise ValueError(f"--max-minutes {args.max_minutes}: use a positive number.")
-    job = Job(
-        args.manifest,
-        args.out,
-        config,
-        args.words,
-        args.lexicon,
-        args.init,
-        args.resume,
-        args.max_minutes,
-        pick_device(args.device),
-        args.cache,
-    )
-    result = train(job)
-    if int(os.environ.get("RANK", "0")) > 0:
-        raise SystemExit(0)  # under torchrun the first process speaks for all
-    return result

@@ -184,10 +184,10 @@ def test_delegated_commands_explain_themselves(capsys, command):
 
 
 def test_delegated_results_are_printed(capsys, monkeypatch):
-    from pairalign.training import trainer
+    from pairalign.training import train_command
 
     result = {"run": "r", "metrics": {"ned_pair": float("nan"), "n": 3}}
-    monkeypatch.setattr(trainer, "run_from_args", lambda args: result)
+    monkeypatch.setattr(train_command, "run_from_args", lambda args: result)
     args = ["train", "--manifest", "x.csv", "--out", "r"]
     assert cli.main([*args, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"run": "r", "metrics": {"ned_pair": None, "n": 3}}

@@ -1,0 +1,265 @@
+"""Training runs as the page sees them: started as processes of their own, watched through their files.
+
+The process outlives the page and the app. A run is found again by its folder, and whether its process lives is told by
+the lock it holds, not by a process id, which may belong to another program by then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pairalign
+from app.exports import safe_stem
+from pairalign.checkpoint import own_checkpoints, read_sidecar
+from pairalign.home import inside
+from pairalign.lock import holder
+from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
+from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
+from pairalign.training.result import card_text
+from pairalign.training.status import Status, read_status, write_status
+
+OUTPUT_FILE = "output.log"
+STARTING_S = 90  # a busy machine takes its time to import PyTorch; after that a silent start is a failed one
+LAST_LINES = 3
+PROJECT = Path(pairalign.__file__).resolve().parent.parent
+# waiting threads must not keep the cores busy that the page needs: beside other work that halved the speed of training
+SHARING = {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+DIED = "died"  # a state that no process writes: the status says it works, and no process does
+
+
+class TrainingError(ValueError):
+    """What cannot be done, and what to do instead."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A run as it is now. log: the lines of log.jsonl; report: before and after, as far as measured."""
+
+    name: str
+    settings: FinetuneSettings
+    status: Status
+    state: str
+    log: tuple[dict[str, Any], ...]
+    report: dict[str, Any]
+    folder: Path
+
+    @property
+    def active(self) -> bool:
+        """Whether its process is at work."""
+        return self.state != DIED and self.status.active
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether there is something to go on with."""
+        return self.state in (DIED, "stopped", "failed")
+
+
+class TrainingRuns:
+    """All runs of this person; `refusal` is why there can be none here ("" where there can)."""
+
+    def __init__(self, refusal: str = "") -> None:
+        self.refusal = refusal
+        self._children: dict[str, subprocess.Popen] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Runs, the latest first."""
+        if self.refusal or not runs_folder().is_dir():
+            return []
+        found = [path.parent for path in runs_folder().glob(f"*/{SETTINGS_FILE}")]
+        return [path.name for path in sorted(found, key=lambda path: -(path / SETTINGS_FILE).stat().st_mtime)]
+
+    def current(self) -> str | None:
+        """The run that a page should show first: the one at work, else the latest."""
+        names = self.names()
+        return next((name for name in names if self.look(name).active), names[0] if names else None)
+
+    def start(self, settings: FinetuneSettings, uploads: Sequence[str] = ()) -> str:
+        """Begin a run; uploads are copied into it, because the page's own copies do not last. Returns its name.
+
+        Raises: ValueError when training is not possible here or now, or for bad settings.
+        """
+        with self._lock:
+            self._refuse_unless_free()
+            folder = inside(runs_folder(), settings.name, "name for a run")
+            if uploads:
+                settings = replace(settings, data=str(folder / "uploads"))
+            new_run(settings)
+            try:
+                _copy(uploads, folder / "uploads")
+                self._launch(settings.name, folder, [])
+            except OSError as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise TrainingError(
+                    f"The run could not be started: {error.strerror or error}. Make room on the disk."
+                ) from None
+        return settings.name
+
+    def resume(self, name: str, finish: bool = False) -> None:
+        """Go on with a run that has stopped, failed or died; `finish`: only make the checkpoint of what it learned."""
+        with self._lock:
+            self._refuse_unless_free()
+            folder = self._folder(name)
+            if not self.look(name).can_resume:
+                raise TrainingError(f"{name} is {self.look(name).state}: there is nothing to go on with.")
+            self._launch(name, folder, ["--finish"] if finish else [])
+
+    def stop(self, name: str) -> None:
+        """Ask the run to save and end."""
+        self._refuse_public()
+        folder = self._folder(name)
+        if not self.look(name).active:
+            raise TrainingError(f"{name} is not running.")
+        (folder / STOP_FILE).touch()
+
+    def delete(self, name: str) -> None:
+        """Remove a run with its copy of the recordings, and the checkpoint it made."""
+        self._refuse_public()
+        folder = self._folder(name)
+        if self.look(name).active:
+            raise TrainingError(f"{name} is at work: stop it first.")
+        shutil.rmtree(folder)
+        path = inside(own_checkpoints(), name, "name of a checkpoint")
+        for ending in (".safetensors", ".json"):
+            path.with_suffix(ending).unlink(missing_ok=True)
+
+    def look(self, name: str) -> Look:
+        """The run as its files tell it. Raises ValueError when there is none of that name."""
+        self._refuse_public()
+        folder = self._folder(name)
+        for child in self._children.values():
+            child.poll()  # lets the system forget those that have ended
+        settings, status = read_settings(folder), read_status(folder)
+        status = status or Status("failed", "The run has no status: it never began.", "Delete it and start again.")
+        state = status.state
+        if status.active and not self._alive(name, folder, status):
+            status = read_status(folder) or status  # it may have ended between the two looks
+            state = status.state
+            if status.active:
+                state, status = DIED, self._last_words(name, folder, status)
+        elif state in ("preparing", "running") and (folder / STOP_FILE).exists():
+            state = "stopping"
+        return Look(name, settings, status, state, _lines(folder / "log.jsonl"), _json(folder / "report.json"), folder)
+
+    def bundle(self, name: str) -> Path:
+        """A zip with the checkpoint of a run, its description and its model card, in a folder for temporary files."""
+        self._refuse_public()
+        weights = inside(own_checkpoints(), name, "name of a checkpoint").with_suffix(".safetensors")
+        if not weights.is_file():
+            raise TrainingError(f"{name} has made no checkpoint yet.")
+        path = Path(tempfile.mkdtemp(prefix="pairalign-")) / f"{name}.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
+            archive.write(weights, weights.name)
+            archive.write(weights.with_suffix(".json"), f"{name}.json")
+            archive.writestr("MODEL_CARD.md", card_text(read_sidecar(weights)))
+        return path
+
+    def _folder(self, name: str) -> Path:
+        folder = inside(runs_folder(), name, "name of a run")
+        if not (folder / SETTINGS_FILE).is_file():
+            raise TrainingError(f"There is no run {name!r} any more.")
+        return folder
+
+    def _refuse_public(self) -> None:
+        if self.refusal:
+            raise TrainingError(self.refusal)
+
+    def _refuse_unless_free(self) -> None:
+        self._refuse_public()
+        busy = holder(lock_file()) is not None or any(self.look(name).active for name in self.names())
+        if busy:
+            raise TrainingError("One training at a time: stop the one that runs, or wait until it has finished.")
+
+    def _launch(self, name: str, folder: Path, extra: list[str]) -> None:
+        (folder / STOP_FILE).unlink(missing_ok=True)
+        before = read_status(folder) or Status("starting")
+        write_status(
+            folder, replace(before, state="starting", message="Starting the training process", advice="", eta_s=None)
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "pairalign",
+            "finetune",
+            "--name",
+            name,
+            "--out",
+            str(folder),
+            "--resume",
+            *extra,
+        ]
+        with (folder / OUTPUT_FILE).open("ab") as output:
+            self._children[name] = subprocess.Popen(
+                command,
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**SHARING, **os.environ},
+                start_new_session=True,  # it goes on when the page or the app is closed
+            )
+
+    def _alive(self, name: str, folder: Path, status: Status) -> bool:
+        child = self._children.get(name)
+        if child is not None and child.poll() is None:
+            return True
+        if holder(lock_file()) == str(folder.resolve()):
+            return True
+        return child is None and status.state == "starting" and time.time() - status.updated < STARTING_S
+
+    def _last_words(self, name: str, folder: Path, status: Status) -> Status:
+        child = self._children.get(name)
+        code = child.poll() if child is not None else None
+        how = f"was killed (signal {-code})" if code is not None and code < 0 else "ended without saying why"
+        output = folder / OUTPUT_FILE
+        text = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
+        lines = [line.strip()[:200] for line in text[-4000:].replace("\r", "\n").splitlines() if line.strip()]
+        message = f"The training process {how}: too little memory, perhaps, or the computer was switched off."
+        saved = "What it saved is whole: press Resume to go on from there."
+        return replace(status, message=message, advice=saved, notes=(*status.notes, *lines[-LAST_LINES:]), eta_s=None)
+
+
+def _copy(uploads: Sequence[str], folder: Path) -> None:
+    for number, upload in enumerate(uploads):
+        source = Path(upload)
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / f"{number:03d}_{safe_stem(source.name)}{_suffix(source)}")
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix.lower() if path.suffix[1:].isalnum() else ".wav"
+
+
+def _lines(path: Path) -> tuple[dict[str, Any], ...]:
+    """The lines of a log; one that is being written, or was cut off, is left out."""
+    if not path.is_file():
+        return ()
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return tuple(found)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,300 @@
+"""Fine-tuning: a checkpoint learns the voices, the room or the words of a few recordings, and nobody has to watch.
+
+A run is a folder: settings.json, clips/ (its copy of the recordings), status.json, log.jsonl (the curves), report.json
+(before and after), the trainer's state and checkpoints, output.log. Every part can be killed and resumed. The result is
+a checkpoint among one's own; the one it started from is never touched. Encoder and codebook stay frozen, so VQ strings
+and the fitted baselines of the checkpoint stay valid.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pairalign.checkpoint import CheckpointError, atomic_write_json, available, resolve_checkpoint
+from pairalign.device import pick_device
+from pairalign.home import home, inside
+from pairalign.lock import exclusive
+from pairalign.tokenizer import load
+from pairalign.training import before_after, result
+from pairalign.training.bank import AudioBank, load_bank
+from pairalign.training.bridge import BRIDGE_FILE
+from pairalign.training.clips import MANIFEST, make_clips
+from pairalign.training.config import TrainConfig
+from pairalign.training.corpora import of_split, read_manifest
+from pairalign.training.finetune_settings import FinetuneSettings, read_settings
+from pairalign.training.job import Job
+from pairalign.training.safeguards import RisingLoss, Trouble, diverged, explain, require_space
+from pairalign.training.state import STATE_FILE, Progress
+from pairalign.training.status import Status, read_status, write_status
+from pairalign.training.step_time import step_seconds
+from pairalign.training.trainer import DivergedError, train
+
+LOCK_FILE = "training.lock"
+STOP_FILE = "stop"
+CONFIG_FILE = "config.json"
+REPORT_FILE = "report.json"
+TOLERANCE, PATIENCE = 1.1, 6  # of the minutes asked for; validations without anything better
+WORSE, SURE_CLIPS = 0.1, 8  # of separation below the start, twice in a row; fewer clips than that do not tell
+
+
+class Stopped(Exception):
+    """The person asked for it."""
+
+
+def runs_folder() -> Path:
+    """Where runs are kept."""
+    return home() / "runs"
+
+
+def lock_file() -> Path:
+    """Held by the process that trains."""
+    return home() / LOCK_FILE
+
+
+def new_run(settings: FinetuneSettings, folder: Path | None = None) -> Path:
+    """Make the folder of a run that can then be started. Raises ValueError when its name is taken."""
+    folder = folder or inside(runs_folder(), settings.name, "name for a run")
+    if (folder / "settings.json").exists():
+        raise CheckpointError(f"There is already a run {settings.name!r}; resume or delete it, or choose another name")
+    if settings.name in available():
+        raise CheckpointError(f"There is already a checkpoint {settings.name!r}; choose another name")
+    resolve_checkpoint(settings.init)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.save(folder)
+    return folder
+
+
+def finetune(folder: Path, finish: bool = False) -> Status:
+    """Start or go on with the run in `folder`; returns its last status ("done", "stopped" or "failed").
+
+    finish: train no more, make the checkpoint of what was learned so far. Raises: LockedError while another run trains,
+    SettingsError when the folder holds no run; whatever goes wrong later is told by the status.
+    """
+    settings = read_settings(folder)
+    with exclusive(lock_file(), str(folder.resolve())), _stop_on_signals(folder):
+        (folder / STOP_FILE).unlink(missing_ok=True)
+        session = Session(folder, settings)
+        try:
+            session.work(finish)
+        except Stopped:
+            session.tell(state="stopped", message="Stopped. Everything done so far is kept.", eta_s=None)
+        except Exception as error:
+            trouble = explain(error, settings, folder)
+            if trouble.ours:
+                traceback.print_exc()
+            session.tell(state="failed", message=trouble.message, advice=trouble.advice, eta_s=None)
+        return session.status
+
+
+class Session:
+    """One process's work on a run."""
+
+    def __init__(self, folder: Path, settings: FinetuneSettings) -> None:
+        self.folder, self.settings = folder, settings
+        self.device = pick_device(settings.device)
+        before = read_status(folder)
+        kept = {"step": before.step, "total_steps": before.total_steps, "elapsed_s": before.elapsed_s} if before else {}
+        self.status = Status("preparing", "Starting", **kept)
+        self.told_at = 0.0
+
+    def tell(self, **changes: Any) -> None:
+        """Change the status file."""
+        self.status, self.told_at = replace(self.status, **changes), time.monotonic()
+        write_status(self.folder, self.status)
+
+    def step_on(self, message: str) -> None:
+        """Tell what is done now, unless the person wants it stopped."""
+        if (self.folder / STOP_FILE).exists():
+            raise Stopped
+        self.tell(message=message)
+
+    def work(self, finish: bool) -> None:
+        """All parts of a run, those that were done before left out."""
+        self.tell(state="finishing" if finish else "preparing", message="Starting", advice="", eta_s=None)
+        require_space(self.folder, resolve_checkpoint(self.settings.init).stat().st_size)
+        self.cut_clips()
+        bank, held_out = self.held_out()
+        self.measure("before", self.settings.init, bank, held_out)
+        trouble = None if finish else self.train()
+        self.tell(state="finishing", message="Measuring what was learned", eta_s=None)
+        self.make_checkpoint(bank, held_out, trouble)
+
+    def cut_clips(self) -> None:
+        """Make the run's own copy of the recordings."""
+        report = self.report()
+        if "data" not in report or not (self.folder / "clips" / MANIFEST).is_file():
+
+            def tell(done: int, total: int) -> None:
+                self.step_on(f"Reading recordings: {done} of {total}")
+
+            summary = make_clips(Path(self.settings.data), self.folder / "clips", tell)
+            report = self.report(data=summary.to_dict())
+        skipped = report["data"]["skipped"]
+        notes = [f"{name} was left out: {reason}" for name, reason in skipped[:10]]
+        if report["data"]["left_over"]:
+            notes.append(f"{report['data']['left_over']} recordings were not needed: an hour of sound is enough.")
+        self.tell(notes=tuple(notes))
+
+    def held_out(self) -> tuple[AudioBank, list[int]]:
+        """All clips, and which of them are held out."""
+        bank = load_bank(read_manifest(self.folder / "clips"))
+        return bank, of_split(bank.utterances, "dev")
+
+    def measure(self, when: str, checkpoint: str | Path, bank: AudioBank, held_out: list[int]) -> None:
+        """Figures and example strings of a checkpoint in the run's report, once."""
+        if when in self.report():
+            return
+        self.step_on(f"Measuring {Path(checkpoint).stem} on {len(held_out)} held-out clips")
+        tokenizer = load(checkpoint, device=self.device)
+        figures = before_after.measure_held_out(
+            tokenizer, bank, held_out, lambda part: self.step_on(self.status.message)
+        )
+        strings = before_after.examples(tokenizer, bank, held_out)
+        self.report(**{when: before_after.to_json(figures), f"examples_{when}": strings})
+
+    def config(self) -> TrainConfig:
+        """The training configuration; the number of steps is what fits into the minutes, measured here once."""
+        path = self.folder / CONFIG_FILE
+        if path.is_file():
+            return TrainConfig(**json.loads(path.read_text(encoding="utf-8")))
+        self.step_on("Timing a training step")
+        rate_hz = self.report()["before"]["tokens_per_s"]["value"]
+        seconds = step_seconds(self.job(self.settings.config(10, rate_hz), resume=False))
+        steps = int(min(max(20, 60 * self.settings.minutes / seconds), 100_000))
+        config = self.settings.config(steps, rate_hz)
+        atomic_write_json(path, config.to_dict())
+        self.report(step_seconds=round(seconds, 4), device=self.device)
+        return config
+
+    def job(self, config: TrainConfig, resume: bool, elapsed_s: float = 0.0) -> Job:
+        """What the trainer is told."""
+        minutes = max(0.05, TOLERANCE * self.settings.minutes - elapsed_s / 60)
+        init = str(self.settings.init)
+        return Job(
+            self.folder / "clips" / MANIFEST, self.folder, config, None, None, init, resume, minutes, self.device
+        )
+
+    def train(self) -> Trouble | None:
+        """Train until it is done; a Trouble when it was ended because it got worse. Raises Stopped."""
+        config = self.config()
+        resume = (self.folder / STATE_FILE).is_file()
+        if not resume:
+            (self.folder / BRIDGE_FILE).unlink(missing_ok=True)
+        self.step_on("Writing the strings to learn")
+        self.tell(total_steps=config.total_steps)
+        watch = Watch(self, config.total_steps)
+        try:
+            ended = train(self.job(config, resume, self.status.elapsed_s), watch)["ended"]
+        except DivergedError:
+            ended = "diverged"
+        self.tell(**watch.done())
+        if ended in ("signal", "stop"):
+            raise Stopped
+        return diverged(self.settings) if ended == "diverged" else None
+
+    def make_checkpoint(self, bank: AudioBank, held_out: list[int], trouble: Trouble | None) -> None:
+        """The best weights as one of the person's own checkpoints, measured, with what there is to say about them."""
+        chosen, step = result.best_weights(self.folder, diverged=trouble is not None)
+        if chosen is None:
+            trouble = trouble or Trouble("Nothing was learned yet: no step was done.", "Press Resume.")
+            self.tell(state="failed", message=trouble.message, advice=trouble.advice)
+            return
+        mixed = result.mix(chosen, self.settings, self.folder)
+        report = self.report()
+        if report.get("measured_step") != [step, self.settings.keep_base]:
+            report.pop("after", None)
+            atomic_write_json(self.folder / REPORT_FILE, report)
+            self.measure("after", mixed, bank, held_out)
+            report = self.report(measured_step=[step, self.settings.keep_base])
+        result.publish(mixed, self.settings, report, step)
+        message, advice = result.verdict(report, self.settings, step, self.status)
+        if trouble:
+            message, advice = f"{trouble.message} The best weights before that were kept. {message}", trouble.advice
+        self.tell(state="failed" if trouble else "done", message=message, advice=advice, checkpoint=self.settings.name)
+        if not trouble:
+            result.tidy(self.folder)
+
+    def report(self, **parts: Any) -> dict[str, Any]:
+        """The run's report, with these parts added."""
+        path = self.folder / REPORT_FILE
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if parts:
+            found |= parts
+            atomic_write_json(path, found)
+        return found
+
+
+class Watch:
+    """Looks at every step: tells the status, and ends training when it is asked to or goes wrong."""
+
+    def __init__(self, session: Session, total_steps: int) -> None:
+        self.session, self.total_steps = session, total_steps
+        self.rising = RisingLoss()
+        self.started: tuple[float, int] | None = None
+        self.start_separation: float | None = None
+        self.sure = session.report()["data"]["held_out"] >= SURE_CLIPS
+        self.seen, self.best, self.since_best, self.worse = {}, -1.0, 0, 0
+        self.progress: Progress | None = None
+
+    def done(self) -> dict[str, float]:
+        """Steps and seconds as the status has them; nothing before the first step."""
+        if self.progress is None:
+            return {}
+        return {"step": self.progress.step, "elapsed_s": round(self.progress.elapsed_s, 1)}
+
+    def __call__(self, progress: Progress, stats: dict[str, float], metrics: dict[str, float]) -> str:
+        """A word that says why to end, or ""."""
+        now, self.progress = time.monotonic(), progress
+        self.started = self.started or (now, progress.step)
+        stop = (self.session.folder / STOP_FILE).exists()
+        if stop or now - self.session.told_at > 1:
+            done = progress.step - self.started[1]
+            each_s = (now - self.started[0]) / done if done else None
+            self.session.tell(
+                state="stopping" if stop else "running",
+                message="Saving" if stop else "Learning to write the same string however it is disturbed",
+                **self.done(),
+                eta_s=None if each_s is None or stop else round(each_s * (self.total_steps - progress.step), 1),
+            )
+        if stop:
+            return "stop"
+        return "diverged" if self.rising(stats["loss"]) else self.judge(metrics)
+
+    def judge(self, metrics: dict[str, float]) -> str:
+        """What the latest validation says, once each."""
+        if not metrics or metrics == self.seen:
+            return ""
+        self.seen, separation = dict(metrics), metrics["separation"]
+        if self.start_separation is None:
+            self.start_separation = separation
+        self.since_best = 0 if separation > self.best else self.since_best + 1
+        self.best = max(self.best, separation)
+        self.worse = self.worse + 1 if separation < self.start_separation - WORSE else 0
+        if self.sure and self.worse > 1:
+            return "diverged"
+        return "no better" if self.since_best >= PATIENCE else ""
+
+
+@contextmanager
+def _stop_on_signals(folder: Path) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for a stop as the stop file does."""
+
+    def ask(*_: object) -> None:
+        (folder / STOP_FILE).touch()
+
+    main = threading.current_thread() is threading.main_thread()  # Python allows handlers nowhere else
+    previous = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM) if main}
+    try:
+        yield
+    finally:
+        for s, handler in previous.items():
+            signal.signal(s, handler)

@@ -1,0 +1,69 @@
+"""How long a training step takes on this device: measured, so that a number of minutes can be turned into steps."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.model.encoder import FRAME_RATE_HZ
+from pairalign.model.loading import load_model
+from pairalign.training.bank import AudioBank
+from pairalign.training.bridge import Bridge
+from pairalign.training.corpora import Utterance
+from pairalign.training.job import Job, Start, prepare
+from pairalign.training.optimization import make_optimizer
+from pairalign.training.run import Run
+from pairalign.training.state import Progress
+from pairalign.training.trainer import Loop
+
+MADE_UP_RATE_HZ = 10.0
+TIMED_STEPS = 3
+TRIAL_RECORDINGS, TRIAL_S = 30, 4.0
+
+
+def step_seconds(job: Job) -> float:
+    """Seconds of one step of this job, from a few steps with made-up strings on its own recordings."""
+    return _timed(job, prepare(job, 0, 1))
+
+
+def trial_step_seconds(init: str, job: Job) -> float:
+    """The same on made-up recordings, for an estimate before there are any; `job` need not have data."""
+    rng = np.random.default_rng(0)
+    length = round(TRIAL_S * SAMPLE_RATE_HZ)
+    samples = (3000 * rng.standard_normal(TRIAL_RECORDINGS * length)).clip(-32768, 32767).astype(np.int16)
+    utterances = [Utterance(Path(f"{k}.wav")) for k in range(TRIAL_RECORDINGS)]
+    bank = AudioBank(utterances, samples, np.arange(TRIAL_RECORDINGS + 1) * length)
+    model, _ = load_model(init)
+    model = model.to(job.device)
+    teacher = copy.deepcopy(model).requires_grad_(False)
+    run = Run(job.config, model, teacher, bank, list(range(TRIAL_RECORDINGS)), None, None, job.device)
+    return _timed(job, Start(run, None, {}, None, {}, False))
+
+
+def _timed(job: Job, start: Start) -> float:
+    """The mean of a few steps; a first one, which warms up, does not count."""
+    start = replace(start, run=replace(start.run, bridge=_made_up_bridge(start.run)))
+    loop = Loop(job, start, make_optimizer(start.run, 3), Progress(), None)
+    times = []
+    for _ in range(TIMED_STEPS + 1):
+        started = time.perf_counter()
+        loop.step()  # its statistics are numbers, so the device has finished
+        loop.progress.step += 1  # batches differ in length
+        times.append(time.perf_counter() - started)
+    return sum(times[1:]) / TIMED_STEPS
+
+
+def _made_up_bridge(run: Run) -> Bridge:
+    rng = np.random.default_rng(0)
+    ids, edges = {}, {}
+    for item in run.items:
+        frames = int(run.bank.durations_s[item] * FRAME_RATE_HZ)
+        count = max(1, round(frames / FRAME_RATE_HZ * MADE_UP_RATE_HZ))
+        ids[item] = rng.integers(run.model.config.codes, size=count).astype(np.int32)
+        edges[item] = np.linspace(0, frames, count + 1).astype(np.int32)
+    return Bridge(ids, edges)
