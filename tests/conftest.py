@@ -1,6 +1,7 @@
 """Fixtures every test may use: a real tiny model with random weights, and speech-like audio made by formula."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -14,6 +15,15 @@ from pairalign.features import FeatureOptions
 from pairalign.model import PairAlignModel, tiny_config
 
 RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test sees or touches the checkpoints and recordings of the person who runs it."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAIRALIGN_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,42 @@
+"""Where a person's own things live: checkpoints they trained, runs, classes they recorded. Not in the program's folder.
+
+`PAIRALIGN_HOME` names the folder; without it it is `pairalign` in the place the system has for such data.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+HOME_VARIABLE = "PAIRALIGN_HOME"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class BadName(ValueError):
+    """A name that cannot become a file's."""
+
+
+def home() -> Path:
+    """The folder of a person's own checkpoints, runs and recordings; it need not exist yet."""
+    chosen = os.environ.get(HOME_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    shared = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share"
+    return Path(shared).expanduser() / "pairalign"
+
+
+def checked_name(name: object, what: str = "name") -> str:
+    """The name, if it is one: 1 to 64 letters, digits, - and _. Raises ValueError otherwise."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        shown = repr(name)[:80]
+        raise BadName(f"{shown} is no {what}: use 1 to 64 letters (A to Z), digits, - and _, without spaces.")
+    return name
+
+
+def inside(root: Path, name: object, what: str = "name") -> Path:
+    """root/name, which need not exist. Raises ValueError for a bad name, or a link that leads out of `root`."""
+    path = root / checked_name(name, what)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise BadName(f"{name!r} leads out of {root}; remove that link or choose another {what}.")
+    return path
