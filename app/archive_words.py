@@ -33,9 +33,7 @@ CLOSED_HTML = '<p class="pa-note">The archive has not been opened yet.</p>'
 def info_html(info: ArchiveInfo, name: str) -> str:
     """What an archive holds, as cards."""
     if not info.recordings:
-        return (
-            f'<p class="pa-note"><b>{escape(name)}</b> is empty. Add recordings below: files, or a whole folder.</p>'
-        )
+        return f'<p class="pa-note"><b>{escape(name)}</b> is empty. Add recordings below: files, or a whole folder.</p>'
     figures = figures_of(info)
     ours = next(iter(info.methods))
     totals = info.methods[ours]
@@ -44,8 +42,11 @@ def info_html(info: ArchiveInfo, name: str) -> str:
         _card("Recordings", f"{info.recordings:,}", f"{totals.windows:,} windows of about 3 s"),
         _card("Sound", *_duration(info.seconds)),
         _card("Tokens", f"{totals.tokens:,}", f"{totals.tokens / info.seconds:.1f} per second, {LOOKS[ours].label}"),
-        _card("Vocabulary used", f"{100 * totals.used / totals.vocab_size:.0f} %", f"{totals.used:,} of"
-              f" {totals.vocab_size:,} tokens"),
+        _card(
+            "Vocabulary used",
+            f"{100 * totals.used / totals.vocab_size:.0f} %",
+            f"{totals.used:,} of {totals.vocab_size:,} tokens",
+        ),
         _card("On disk", _bytes(info.size_bytes), f"{info.size_bytes / info.seconds:,.0f} bytes per second of sound"),
     ]
     if saved is not None:
@@ -118,8 +119,9 @@ def added_html(added: Added) -> str:
 def found_html(found: Found, method: str) -> str:
     """How the search went, in words, and the query to listen to."""
     answer = found.answers[method]
-    where = f"{answer.searched_windows:,} windows" + (f" (names with {escape(found.options.pattern)})"
-                                                      if found.options.pattern.strip() else "")
+    where = f"{answer.searched_windows:,} windows" + (
+        f" (names with {escape(found.options.pattern)})" if found.options.pattern.strip() else ""
+    )
     times = ", ".join(f"{LOOKS[name].label} {one.elapsed_ms:.1f} ms" for name, one in found.answers.items())
     sound = ""
     if found.wave is not None:
@@ -221,8 +223,10 @@ def _agreement(found: Found) -> str:
     for name, hits in others:
         same = "the same recording first" if hits[:1] == first[:1] else "another recording first"
         shared = len(set(hits) & set(first))
-        said.append(f"{LOOKS[name].label} finds {same}, and {shared} of {len(set(first))} recordings in common with "
-                    f"{LOOKS[ours].label}.")
+        said.append(
+            f"{LOOKS[name].label} finds {same}, and {shared} of {len(set(first))} recordings in common with "
+            f"{LOOKS[ours].label}."
+        )
     return " ".join(said)
 
 

@@ -237,4 +237,3 @@ def _tidy(archive: Archive, copies: Sequence[Path]) -> None:
     for copy in copies:
         if archive.store.find(path=copy) is None:
             copy.unlink(missing_ok=True)
-

@@ -114,7 +114,9 @@ def _clock(seconds: float) -> str:
 def strings_html(result: TokenizeResult, page: int = 0, figure: str = "pa-plot") -> str:
     """All strings of a result, one lane of chips below the other, and a line that tells about the token in hand."""
     lanes = "".join(
-        chips_html(string, METHOD_LABELS.get(method, method), figure=figure, within=page_tokens(string, page), find=True)
+        chips_html(
+            string, METHOD_LABELS.get(method, method), figure=figure, within=page_tokens(string, page), find=True
+        )
         for method, string in result.strings.items()
     )
     return (

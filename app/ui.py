@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app import parts, tokens
+from app.archives import Archives
 from app.services import Services
-from app.tabs import compare, learn, sweep, tokenize, views
+from app.tabs import archive, compare, learn, sweep, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -22,6 +23,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospac
 def build(services: Services) -> gr.Blocks:
     """The whole page. Loads the checkpoint, because the header tells about it."""
     info = services.model_info()
+    archives = Archives(services)
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
         gr.HTML(tokens.header_html(info), elem_id="pa-header", apply_default_css=False)
         audio = parts.recording(services)
@@ -35,6 +37,8 @@ def build(services: Services) -> gr.Blocks:
                 controls["sweep"] = sweep.build(services, audio)
             with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
                 compare.build(services, audio)
+            with gr.Tab("Archive", id="archive", elem_classes="pa-tab") as tab:
+                archive.build(services, audio, tab, archives)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, controls)
     page.queue(max_size=32)
