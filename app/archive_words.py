@@ -170,8 +170,8 @@ def _hit_html(rank: int, hit: Hit, clip: Clip, query: TokenString, heard: bool) 
             + "</details>"
         )
     return (
-        f'<li class="pa-hit"><div class="pa-lane" data-sound="{sound}" data-figure="" data-begins="{clip.begins_s:.4f}">'
-        f'<div class="pa-hit-head"><span class="pa-rank" aria-label="Rank {rank}">{rank}</span><h3>{name}</h3>'
+        f'<li class="pa-hit"><div class="pa-lane" data-sound="{sound}" data-figure=""'
+        f' data-begins="{clip.begins_s:.4f}"><div class="pa-hit-head"><span class="pa-rank" aria-label="Rank {rank}">{rank}</span><h3>{name}</h3>'
         f'<span class="pa-note">{_said(hit)}</span></div>'
         f'<p class="pa-hit-facts"><b>{hit.distance} edits</b> · {hit.normalized:.2f} per token · {place} of'
         f" {length_s:.2f} s</p>"
