@@ -35,9 +35,7 @@ def distances_figure(counts: np.ndarray, mode: str, method: str, last: int | Non
     if last is not None:
         # between the bars: up to it are the distances of the hits shown
         figure.add_vline(x=last + 0.5, line={"color": TEXT_COLOUR, "width": 2, "dash": "dash"})
-        figure.add_annotation(
-            x=last + 0.5, y=1, yref="paper", yanchor="bottom", showarrow=False, text="hits shown: left of this"
-        )
+        figure.add_annotation(x=last + 0.5, y=1, yref="paper", yanchor="bottom", showarrow=False, text="last hit shown")
     return figure
 
 
@@ -73,6 +71,11 @@ def _layout(x_title: str, y_title: str) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": TEXT_COLOUR, "size": 12},
         "showlegend": False,
+        "dragmode": False,
+        "modebar": {
+            "remove": ["toImage", "select2d", "lasso2d", "autoScale2d", "resetScale2d"],
+            "bgcolor": "rgba(0,0,0,0)",
+        },
         "bargap": 0.15,
         "xaxis": {"title": {"text": x_title}, **axis},
         "yaxis": {"title": {"text": y_title}, **axis},

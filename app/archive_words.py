@@ -169,14 +169,19 @@ def _hit_html(rank: int, hit: Hit, clip: Clip, query: TokenString, heard: bool) 
             )
             + "</details>"
         )
-    return (
-        f'<li class="pa-hit"><div class="pa-lane" data-sound="{sound}" data-figure=""'
-        f' data-begins="{clip.begins_s:.4f}"><div class="pa-hit-head"><span class="pa-rank" aria-label="Rank {rank}">{rank}</span><h3>{name}</h3>'
+    head = (
+        f'<div class="pa-hit-head"><span class="pa-rank" aria-label="Rank {rank}">{rank}</span><h3>{name}</h3>'
         f'<span class="pa-note">{_said(hit)}</span></div>'
-        f'<p class="pa-hit-facts"><b>{hit.distance} edits</b> · {hit.normalized:.2f} per token · {place} of'
-        f" {length_s:.2f} s</p>"
+    )
+    bar = (
         f'<div class="pa-span" role="img" aria-label="{place} of {length_s:.2f} s">'
-        f'<i style="left:{min(left, 99):.2f}%;width:{width:.2f}%"></i></div>{_buttons(rank, hit, clip, heard)}</div>'
+        f'<i style="left:{min(left, 99):.2f}%;width:{width:.2f}%"></i></div>'
+    )
+    return (
+        f'<li class="pa-hit"><div class="pa-lane pa-hit-lane" data-sound="{sound}" data-figure=""'
+        f' data-begins="{clip.begins_s:.4f}">{head}<p class="pa-hit-facts"><b>{_count(hit.distance, "edit")}</b> ·'
+        f" {hit.normalized:.2f} per token · {place} of {length_s:.2f} s</p>{bar}"
+        f"{_buttons(rank, hit, clip, heard)}</div>"
         f"{_sound(sound, clip.url) if clip.wave is not None else ''}{aligned}</li>"
     )
 

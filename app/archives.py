@@ -143,6 +143,15 @@ class Archives:
                 _tidy(archive, copies)
         return Added(report)
 
+    def sample(self, name: str, most: int) -> list[Path]:
+        """Up to `most` recordings of an archive whose files are still there, evenly spread. Raises: as `open`."""
+        if name == demo_archive.NAME:
+            paths = demo_archive.files()  # it need not be indexed for that
+        else:
+            paths = [recording.path for recording in self.open(name).recordings() if recording.path.is_file()]
+        count = min(most, len(paths))
+        return [paths[k * len(paths) // count] for k in range(count)]
+
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def _folder(self) -> Path:

@@ -34,7 +34,7 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 controls["views"] = views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
-                controls["sweep"] = sweep.build(services, audio)
+                controls["sweep"] = sweep.build(services, audio, archives)
             with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
                 compare.build(services, audio)
             with gr.Tab("Archive", id="archive", elem_classes="pa-tab") as tab:

@@ -25,6 +25,7 @@ TABS = {
     "views": ("#pa-views", ("#pa-views-results .pa-chip", "#pa-views-plot-b .main-svg")),
     "sweep": ("#pa-sweep", ("#pa-sweep-plot .main-svg",)),
     "compare": ("#pa-compare", (".pa-tab:has(#pa-compare) .pa-results table",)),
+    "archive": ("#pa-archive", (".pa-hit", "#pa-archive-distances .main-svg")),
     "learn": ("#pa-reveal", (".pa-verdict",)),
 }
 COLOURS = 128  # of a palette: a third of the size, and nobody sees it

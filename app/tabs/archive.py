@@ -45,14 +45,13 @@ MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 
 @dataclass(frozen=True)
 class _Opened:
-    """What tells about the open archive, in the order of `_show`."""
+    """What tells about the open archive, in the order of what `_shower` answers."""
 
     name: gr.Dropdown
     cards: gr.HTML
     totals: gr.HTML
     plot: gr.Plot
     frequent: gr.HTML
-    method: gr.Radio
 
 
 @dataclass(frozen=True)
@@ -94,29 +93,26 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     """Lay out `tab` inside the current Blocks and wire its events; `audio` is the page's recording."""
     warm = WarmUp()
     opened = _lay_out_archive(archives)
-    show = _shower(archives, warm)
-    shown = list(vars(opened).values())
-    opening = {"show_progress_on": opened.cards, "concurrency_id": "archive", "api_visibility": "private"}
-    tab.select(show, [opened.name, opened.method], shown, **opening)
-    opened.name.input(show, [opened.name, opened.method], shown, **opening)
     adding = archive_adding.build(services, archives, opened.name)
-    for added in adding:
-        added.success(show, [opened.name, opened.method], shown, **opening)
-    query = _lay_out_query(opened.method)
+    query = _lay_out_query()
     bar = parts.run_bar("archive", "Search", HINT)
+    method = _lay_out_method()
     with gr.Column(elem_id="pa-archive-results", elem_classes="pa-results"):
         out = _lay_out_output()
     result = gr.State(None, time_to_live=KEPT_S)
-    inputs = [audio, opened.name, opened.method, *vars(query).values()]
+    show, shown = _shower(archives, warm), [*vars(opened).values(), method]
+    opening = {"show_progress_on": opened.cards, "concurrency_id": "archive", "api_visibility": "private"}
+    for event in (tab.select, opened.name.input, *(added.success for added in adding)):
+        event(show, [opened.name, method], shown, **opening)
+    inputs = [audio, opened.name, method, *vars(query).values()]
     search, drawn = _searcher(services, archives, warm), [result, *out.drawn]
     wiring = {"show_progress_on": bar.status, "api_visibility": "private", **MODEL}
-    handed = _hand_over(archives, opened, query)
+    handed = _hand_over(archives, opened, query, method)
     searched = [bar.start.click(search, inputs, drawn, **wiring), handed.success(search, inputs, drawn, **wiring)]
-    for one in searched:
-        one.success(_spreader(archives), [result, opened.method], out.spread, **PRIVATE)
+    switched = method.input(_switch, [result, method], out.drawn, **PRIVATE)
+    for one in (*searched, switched):
+        one.success(_spreader(archives), [result, method], out.spread, **PRIVATE)
     parts.wire_stop(services, bar, searched)
-    switched = opened.method.input(_switch, [result, opened.method], out.drawn, **PRIVATE)
-    switched.success(_spreader(archives), [result, opened.method], out.spread, **PRIVATE)
     _wire_query(services, audio, query)
     archive_api.build(services, archives, audio)
 
@@ -124,36 +120,24 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
 def _lay_out_archive(archives: Archives) -> _Opened:
     local = not archives.refusal
     hint = "The demo, one of your own, or the path of an archive file (.db)." if local else "The demo."
-    with gr.Row():
-        name = gr.Dropdown(
-            archives.names(),
-            value=demo_archive.NAME,
-            allow_custom_value=local,
-            label="Archive",
-            info=hint,
-            elem_id="pa-archive-name",
-            scale=2,
-            min_width=260,
-        )
-        method = gr.Radio(
-            [(LOOKS[name].label, name) for name in ("pairalign", "vq")],
-            value="pairalign",
-            label="Strings",
-            info="What is compared. Switch after a search to see what the others found.",
-            elem_id="pa-archive-method",
-            scale=3,
-            min_width=280,
-        )
+    name = gr.Dropdown(
+        archives.names(),
+        value=demo_archive.NAME,
+        allow_custom_value=local,
+        label="Archive",
+        info=hint,
+        elem_id="pa-archive-name",
+    )
     cards = gr.HTML(archive_words.CLOSED_HTML, apply_default_css=False, elem_id="pa-archive-info", min_height=60)
     with gr.Accordion("More about this archive", open=False):
         totals = gr.HTML(apply_default_css=False)
         plot = parts.plot("pa-archive-vocabulary", "How often each token occurs")
         with gr.Accordion("Chart as a table", open=False):
             frequent = gr.HTML(apply_default_css=False)
-    return _Opened(name, cards, totals, plot, frequent, method)
+    return _Opened(name, cards, totals, plot, frequent)
 
 
-def _lay_out_query(method: gr.Radio) -> _Query:
+def _lay_out_query() -> _Query:
     with gr.Row():
         source = gr.Radio(
             [("The recording above", "sound"), ("A token string", "text")],
@@ -181,12 +165,22 @@ def _lay_out_query(method: gr.Radio) -> _Query:
         pattern = gr.Textbox(
             label="Only names with",
             placeholder="all recordings",
-            info="A part of the path, or a pattern such as *talks/*.wav.",
+            info="A part of the path, or a pattern such as `*talks/*.wav`.",
             max_lines=1,
             scale=3,
             min_width=260,
         )
     return _Query(source, start, length, text, mode, top, pattern)
+
+
+def _lay_out_method() -> gr.Radio:
+    return gr.Radio(
+        [(LOOKS[name].label, name) for name in ("pairalign", "vq")],
+        value="pairalign",
+        label="Strings",
+        info="What is compared. Switch after a search to see what the others found; a typed string is of this kind.",
+        elem_id="pa-archive-method",
+    )
 
 
 def _lay_out_output() -> _Output:
@@ -306,22 +300,22 @@ def _spreader(archives: Archives) -> Callable[..., tuple[Any, ...]]:
     return spread
 
 
-def _hand_over(archives: Archives, opened: _Opened, query: _Query) -> Any:
+def _hand_over(archives: Archives, opened: _Opened, query: _Query, method: gr.Radio) -> Any:
     """Take tokens that were selected in the Tokenize tab; the page's script presses the hidden button."""
     handed = gr.Textbox(visible="hidden", label="handed over")
     button = gr.Button(visible="hidden", elem_id="pa-archive-take")
 
     def take(name: str, handed: str) -> tuple[Any, ...]:
         def work() -> tuple[Any, ...]:
-            method, _, text = str(handed).partition(" ")
+            kind, _, text = str(handed).partition(" ")
             kept = archives.open(name).methods
-            if method not in kept:
+            if kind not in kept:
                 raise ValueError(f"This archive keeps no such strings; it has {', '.join(kept)}.")
-            return "text", gr.update(value=text, visible=True), "contains", method
+            return "text", gr.update(value=text, visible=True), "contains", kind
 
         return parts.readably(work)
 
-    taken = [query.source, query.text, query.mode, opened.method]
+    taken = [query.source, query.text, query.mode, method]
     return button.click(
         take, [opened.name, handed], taken, js=TAKEN_JS, show_progress="hidden", api_visibility="private"
     )
