@@ -92,5 +92,5 @@
     one("#pa-archive-take")?.click();
   }
 
-  Object.assign(window.PairAlign, { find, handed: () => ["", handed] });
+  Object.assign(window.PairAlign, { find, handed: () => handed });
 })();

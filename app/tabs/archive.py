@@ -38,7 +38,7 @@ MODE_HINT = (
     "“Contain” finds the nearest stretch of each recording, of any length. “As a whole” compares with every window of"
     f" about 3 s, so the query may last {LONGEST_S:g} s at most."
 )
-TAKEN_JS = "() => window.PairAlign.handed()"  # archive.js
+TAKEN_JS = "(name) => [name, window.PairAlign.handed()]"  # archive.js
 PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 
