@@ -101,8 +101,10 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     for name, module, about in (
         ("train", "pairalign.training.trainer", "train a tokenizer on a manifest or a folder of recordings"),
         ("evaluate", "pairalign.evaluation.report", "measure a tokenizer and its baselines on a manifest"),
+        ("index", "pairalign.archive.index_command", "add recordings to an archive, and look after it"),
+        ("search", "pairalign.archive.search_command", "find what is nearest to a recording in an archive"),
     ):
-        command = add(name, _delegate(module), _show_dict, about)
+        command = add(name, _delegate(module), _show_of(module), about)
         if name == wanted:
             importlib.import_module(module).add_arguments(command)
     return parser
@@ -124,6 +126,10 @@ def _add_sweep_arguments(sweep: argparse.ArgumentParser, methods: str) -> None:
 
 def _delegate(module: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any], int]]:
     return lambda args: (importlib.import_module(module).run_from_args(args), EXIT_DONE)
+
+
+def _show_of(module: str) -> Callable[[dict[str, Any], argparse.Namespace], None]:
+    return lambda result, args: getattr(importlib.import_module(module), "show", _show_dict)(result, args)
 
 
 def _names(listed: str) -> list[str]:

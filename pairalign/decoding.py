@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pairalign.beam_search import Decoded, beam_search, constrain
 from pairalign.evidence import Evidence
 from pairalign.features import MEL_RATE_HZ, LogMel
 from pairalign.model.decoder import Condition, Decoder
@@ -58,22 +59,6 @@ class DecodingOptions:
             raise ValueError(f"wanted_tokens is {self.wanted_tokens}; use a whole number from 1, or None for any.")
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """Strings of a batch.
-
-    tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each
-    token and of EOS as weighed, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit;
-    attention (B, U + 1, T).
-    """
-
-    tokens: torch.Tensor
-    lengths: torch.Tensor
-    log_probs: torch.Tensor
-    chose_eos: torch.Tensor
-    attention: torch.Tensor
-
-
 def length_limits(features: LogMel, options: DecodingOptions) -> tuple[torch.Tensor, torch.Tensor]:
     """(L_min, L_max), each (B,): fewest and most tokens, scaled by active speech so that silence may be short.
 
@@ -105,21 +90,8 @@ def decode(
     A token never repeats the one before it.
     """
     if options.beam > 1:
-        return _beam_search(decoder, condition, fewest, most, options.beam, options.evidence)
+        return beam_search(decoder, condition, fewest, most, options.beam, options.evidence)
     return _step_by_step(decoder, condition, fewest, most, options)
-
-
-def _constrain(
-    logits: torch.Tensor, u: int, previous: torch.Tensor, fewest: torch.Tensor, most: torch.Tensor, eos: int
-) -> torch.Tensor:
-    """Logits (R, V) of position u with what is not allowed there set to -inf."""
-    allowed = logits.clone()
-    allowed[:, eos] = allowed[:, eos].masked_fill(u < fewest, -torch.inf)
-    repeat = previous < eos  # BOS can not repeat
-    allowed[repeat, previous[repeat]] = -torch.inf
-    forced = u >= most
-    allowed[forced, :eos] = -torch.inf
-    return allowed
 
 
 def _luck(outputs: int, generator: torch.Generator) -> torch.Tensor:
@@ -147,9 +119,9 @@ def _step_by_step(
         worth = scores
         if options.temperature > 0:
             worth = scores + options.temperature * _luck(eos + 1, generator).to(scores.device)
-        free = _constrain(worth, u, token, fewest, most.new_full((rows,), steps), eos)
+        free = constrain(worth, u, token, fewest, most.new_full((rows,), steps), eos)
         would_stop = free.argmax(1) == eos
-        allowed = _constrain(worth, u, token, fewest, most, eos)
+        allowed = constrain(worth, u, token, fewest, most, eos)
         chosen = torch.where(finished, eos, allowed.argmax(1))
         log_prob = scores.log_softmax(1).gather(1, chosen[:, None])[:, 0]
         tokens.append(chosen)
@@ -165,48 +137,3 @@ def _step_by_step(
     return Decoded(
         written[:, :-1], (written != eos).sum(1), torch.stack(log_probs, 1), chose_eos, torch.stack(attentions, 1)
     )
-
-
-def _beam_search(
-    decoder: Decoder, condition: Condition, fewest: torch.Tensor, most: torch.Tensor, beams: int, evidence: float
-) -> Decoded:
-    """Beam search; the winner has the best mean score per token (EOS counted)."""
-    rows, eos = len(most), decoder.eos_id
-    steps, device = int(most.max()) + 1, most.device
-    wide_fewest, wide_most = fewest.repeat_interleave(beams), most.repeat_interleave(beams)
-    heard = Evidence(condition, beams)
-    caches = decoder.start(condition, steps, beams)
-    token = torch.full((rows * beams,), decoder.bos_id, device=device)
-    score = torch.full((rows, beams), -torch.inf, device=device)
-    score[:, 0] = 0.0  # all beams start equal: only the first may spread
-    tokens = torch.zeros(rows * beams, 0, dtype=torch.long, device=device)
-    log_probs = torch.zeros(rows * beams, 0, device=device)
-    attention = torch.zeros(rows * beams, 0, condition.states.shape[1], device=device)
-    finished = torch.zeros(rows * beams, dtype=torch.bool, device=device)
-    first_row = (torch.arange(rows, device=device) * beams)[:, None]
-    for u in range(steps):
-        logits, weights = decoder.step(token, u, caches, condition.valid)
-        gains = heard.gains()
-        scores = heard.weigh(logits, weights, gains, evidence)
-        scores[finished, eos] = 0.0
-        allowed = _constrain(scores, u, token, wide_fewest, wide_most, eos)
-        allowed[finished, :eos] = -torch.inf
-        total = (score[:, :, None] + allowed.unflatten(0, (rows, beams))).flatten(1)
-        score, pick = total.topk(beams, dim=1)
-        outputs = logits.shape[1]
-        source = (first_row + pick // outputs).flatten()
-        token = (pick % outputs).flatten()
-        gained = scores.log_softmax(1)[source, token].masked_fill(finished[source], 0.0)
-        tokens = torch.cat([tokens[source], token[:, None]], 1)
-        log_probs = torch.cat([log_probs[source], gained[:, None]], 1)
-        attention = torch.cat([attention[source], weights[source][:, None]], 1)
-        heard.follow(source, token, gains)
-        finished = finished[source] | (token == eos)
-        for cache in caches:
-            cache.reorder(source, u + 1)
-        if bool(finished.all()):
-            break
-    lengths = (tokens != eos).sum(1)
-    best = first_row[:, 0] + (score / (lengths.unflatten(0, (rows, beams)) + 1)).argmax(1)
-    # a string that fills L_max was ended by the limit: whether EOS would have won there is not tracked per beam
-    return Decoded(tokens[best][:, :-1], lengths[best], log_probs[best], lengths[best] < most, attention[best])

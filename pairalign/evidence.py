@@ -85,3 +85,9 @@ class Evidence:
         goes_on = token < codes
         self.through = torch.where(goes_on[:, None], further, through)
         self.begins = torch.where(goes_on, begins + gains[source, token], begins)
+
+    def drop_but(self, recordings: torch.Tensor, rows: torch.Tensor) -> None:
+        """Go on with these recordings only, whose strings are in `rows`."""
+        self.named, self.names, self.log_names = (x[recordings] for x in (self.named, self.names, self.log_names))
+        self.lengths, self.through, self.begins = (x[rows] for x in (self.lengths, self.through, self.begins))
+        self.recording = torch.arange(len(rows), device=rows.device) // self.beams

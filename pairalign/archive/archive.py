@@ -19,7 +19,7 @@ import numpy as np
 from pairalign.archive import search
 from pairalign.archive.column import Column, pack_arrays
 from pairalign.archive.errors import ArchiveError
-from pairalign.archive.hit import Hit, joined, stretch_hit, window_hit
+from pairalign.archive.hit import Hit, hits_at, joined, stretch_place, window_place
 from pairalign.archive.record import Model, Packed, Recording
 from pairalign.archive.store import Store
 from pairalign.strings import TokenString
@@ -160,7 +160,8 @@ class Archive:
         found = self.store.recordings([recording_id])
         if not found:
             raise ArchiveError(f"{self.store.path.name} has no recording {recording_id} any more.")
-        return joined(self.store, method, self.store.windows(recording_id, method), found[0].duration_s)
+        windows = self.store.windows(recording_id, method)
+        return joined(self.store.model(), method, windows, found[0].duration_s)
 
     def info(self) -> ArchiveInfo:
         """Totals, from the strings in memory."""
@@ -200,9 +201,16 @@ class Archive:
         allowed = self._allowed(loaded, recordings, min_duration_s, max_duration_s)
         if mode == "whole":
             near = search.nearest_windows(loaded.column, string.ids, top, allowed, self._device())
-            return [window_hit(self.store, loaded.packed, string, match) for match in near]
-        stretches = search.nearest_recordings(loaded.column, string.ids, top, allowed, self._device())
-        return [stretch_hit(self.store, loaded.packed, string, match) for match in stretches]
+            places = [window_place(loaded.packed, match) for match in near]
+        else:
+            stretches = search.nearest_recordings(loaded.column, string.ids, top, allowed, self._device())
+            places = [stretch_place(loaded.packed, match) for match in stretches]
+        return hits_at(self.store, loaded.packed, self.store.model(), string, places)
+
+    def prepare(self, method: str = "pairalign") -> int:
+        """Bring the strings of a method into memory, as the first search would; returns how many windows there are."""
+        self._check_method(method)
+        return self._load(method).column.windows
 
     def query(self, query: str | os.PathLike[str] | np.ndarray | TokenString, method: str, mode: str) -> TokenString:
         """The token string that a query stands for, checked; arguments and errors as for `search`."""

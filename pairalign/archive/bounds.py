@@ -38,7 +38,7 @@ def span_of(column: Column, reach: int) -> int:
 
 def stretch_bounds(column: Column, query: np.ndarray, reach: int) -> np.ndarray:
     """Lower bounds (W,) uint16 of the distances to substrings of up to `reach` tokens that begin in each window."""
-    span = min(span_of(column, reach), 63)  # windows that are further apart than bits of a word get the bound 0
+    span = min(span_of(column, reach), 63)  # windows that are further apart than a word has bits get the bound 0
     bounds = _shared(column, query, span)
 
     def work(first: int, last: int) -> None:
@@ -118,7 +118,7 @@ def _bound_windows(bounds, length, window_edges, first, last):
     for window in range(first, last):
         size = np.int64(window_edges[window + 1]) - np.int64(window_edges[window])
         bound = max(length, size) - min(np.int64(bounds[window]), length, size)
-        bounds[window] = min(bound, 65_534)
+        bounds[window] = min(bound, OUT - 1)
 
 
 @compiled

@@ -47,7 +47,7 @@ class Decoders:
         self._change = threading.Condition()
         self._stopped = False
         self._running = min(workers, len(paths))
-        self._processes: list[subprocess.Popen] = []
+        self.processes: list[subprocess.Popen] = []
         for _ in range(self._running):
             threading.Thread(target=self._work, daemon=True).start()
 
@@ -58,7 +58,7 @@ class Decoders:
         with self._change:
             self._stopped = True
             self._change.notify_all()
-            for process in self._processes:
+            for process in self.processes:
                 process.kill()
 
     def __iter__(self) -> Iterator[Part]:
@@ -90,7 +90,7 @@ class Decoders:
                     number, path = self._paths.popleft()
                     if process is None or process.poll() is not None:
                         process = _start()
-                        self._processes.append(process)
+                        self.processes.append(process)
                 try:
                     self._decode(process, number, path)
                 except (OSError, ValueError):  # it died in the middle: what it sent is cut off

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pairalign.archive.errors import ArchiveError
-from pairalign.archive.record import Packed, Recording
+from pairalign.archive.record import Model, Packed
 from pairalign.archive.search import InfixMatch, WindowMatch
 from pairalign.archive.store import Store
 from pairalign.archive.window import ArchiveWindow, spans_of
@@ -32,50 +32,61 @@ class Hit:
     string: TokenString
 
 
-def window_hit(store: Store, packed: Packed, query: TokenString, match: WindowMatch) -> Hit:
-    """The window that was found. Raises: ArchiveError when its recording has been removed meanwhile."""
+@dataclass(frozen=True)
+class Place:
+    """Tokens [first_token, end_token) of the windows [first_window, end_window) of the recording in row `row`."""
+
+    row: int
+    distance: int
+    first_window: int
+    end_window: int
+    first_token: int = 0
+    end_token: int | None = None
+
+
+def window_place(packed: Packed, match: WindowMatch) -> Place:
+    """The whole window that was found."""
     row = int(np.searchsorted(packed.first_window, match.window, side="right")) - 1
-    recording = _recording(store, packed, row)
     number = match.window - int(packed.first_window[row])
-    windows = store.windows(recording.id, query.method, number, number + 1)
-    string = joined(store, query.method, windows, recording.duration_s)
-    return _hit(recording, windows[0].start_s, windows[0].end_s, match.distance, query, string)
+    return Place(row, match.distance, number, number + 1)
 
 
-def stretch_hit(store: Store, packed: Packed, query: TokenString, match: InfixMatch) -> Hit:
-    """The stretch that was found, with the times of its tokens; one without tokens lies at 0. Errors as above."""
-    recording = _recording(store, packed, match.recording)
+def stretch_place(packed: Packed, match: InfixMatch) -> Place:
+    """The stretch that was found, and the windows that it touches: no others have to be read."""
     first, end = packed.first_window[match.recording : match.recording + 2]
     edges = packed.window_edges[first : end + 1] - packed.window_edges[first]
-    # only the windows that the stretch touches are read
     first_window = max(0, int(np.searchsorted(edges, match.first_token, side="right")) - 1)
     end_window = max(first_window + 1, int(np.searchsorted(edges, match.last_token + 1, side="left")))
-    windows = store.windows(recording.id, query.method, first_window, end_window)
-    chosen = slice(match.first_token - int(edges[first_window]), match.last_token + 1 - int(edges[first_window]))
-    string = joined(store, query.method, windows, recording.duration_s, chosen)
-    start_s, end_s = (string.spans_s[0][0], string.spans_s[-1][1]) if string.ids else (0.0, 0.0)
-    return _hit(recording, start_s, end_s, match.distance, query, string)
+    before = int(edges[first_window])
+    tokens = match.first_token - before, match.last_token + 1 - before
+    return Place(match.recording, match.distance, first_window, end_window, *tokens)
+
+
+def hits_at(store: Store, packed: Packed, model: Model, query: TokenString, places: Sequence[Place]) -> list[Hit]:
+    """What lies at these places. Raises: ArchiveError when a recording has been removed meanwhile."""
+    ids = [int(packed.recording_ids[place.row]) for place in places]
+    recordings = {recording.id: recording for recording in store.recordings(ids)}
+    cells = [(number, p.first_window, p.end_window) for number, p in zip(ids, places, strict=True)]
+    hits = []
+    for number, place, windows in zip(ids, places, store.windows_of(cells, query.method), strict=True):
+        if number not in recordings or not windows:
+            raise ArchiveError("the archive has changed during the search. Search again.")
+        recording = recordings[number]
+        tokens = slice(place.first_token, place.end_token)
+        string = joined(model, query.method, windows, recording.duration_s, tokens)
+        if place.end_token is None:
+            start_s, end_s = windows[0].start_s, windows[-1].end_s
+        else:  # a stretch without tokens lies at 0
+            start_s, end_s = (string.spans_s[0][0], string.spans_s[-1][1]) if string.ids else (0.0, 0.0)
+        normalized = place.distance / max(len(string), len(query))
+        hits.append(Hit(recording.path, number, start_s, end_s, place.distance, normalized, string))
+    return hits
 
 
 def joined(
-    store: Store, method: str, windows: Sequence[ArchiveWindow], duration_s: float, chosen: slice = slice(None)
+    model: Model, method: str, windows: Sequence[ArchiveWindow], duration_s: float, tokens: slice = slice(None)
 ) -> TokenString:
     """Neighbouring windows of a recording that lasts duration_s, or some of their tokens, as one string."""
-    model = store.model()
-    ids = [int(token) for window in windows for token in window.ids][chosen]
-    spans_s = spans_of(windows)[chosen]
+    ids = [int(token) for window in windows for token in window.ids][tokens]
+    spans_s = spans_of(windows)[tokens]
     return TokenString(tuple(ids), spans_s, duration_s, (), "eos", method, model.sha256, model.methods[method])
-
-
-def _recording(store: Store, packed: Packed, row: int) -> Recording:
-    found = store.recordings([int(packed.recording_ids[row])])
-    if not found:
-        raise ArchiveError("the archive has changed during the search. Search again.")
-    return found[0]
-
-
-def _hit(
-    recording: Recording, start_s: float, end_s: float, distance: int, query: TokenString, string: TokenString
-) -> Hit:
-    normalized = distance / max(len(string), len(query))
-    return Hit(recording.path, recording.id, start_s, end_s, distance, normalized, string)

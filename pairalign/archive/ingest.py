@@ -1,7 +1,7 @@
 """Recordings into an archive: found, decoded, tokenized in batches and stored, one recording at a time.
 
-What is in the archive already is passed over, so an interrupted run is simply started again. Recordings longer than
-PART_S are tokenized in parts of that length, so that memory stays bounded.
+What is in the archive already is passed over, so an interrupted run is simply started again. Long recordings are
+decoded and tokenized in parts, so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -10,26 +10,19 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pairalign.archive.decoder import Decoders, Part
+from pairalign.archive.decoder import Decoders
 from pairalign.archive.record import Model, Recording
 from pairalign.archive.store import Store
-from pairalign.archive.window import ArchiveWindow, cut
-from pairalign.audio import SAMPLE_RATE_HZ, AudioError, wave_from_array
-from pairalign.strings import TokenString
+from pairalign.archive.transcriber import BATCH_WINDOWS, Transcriber, Transcript
 from pairalign.training.corpora import AUDIO_SUFFIXES, of_split, read_manifest
-from pairalign.windows import HOP_S, WINDOW_S
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
-BATCH_WINDOWS = 32
-_BATCHES_AT_ONCE = 2  # windows of like length share a batch: a few batches are sorted together
 _READ_BYTES = 1 << 20
 
 
@@ -118,13 +111,14 @@ def add_recordings(
         tokenizer.check_method(method)
     with store.writer():
         store.claim(model_of(tokenizer, methods))
-        run = _Run(store, tokenizer, list(methods), batch_windows, progress)
+        run = _Run(store, progress)
         run.find_new([Path(os.path.abspath(path)) for path in paths])
         count = workers or min(4, max(1, (os.cpu_count() or 2) // 2))
+        transcriber = Transcriber(tokenizer, methods, batch_windows)
         with Decoders([new.path for new in run.news], count) as decoders:
             for part in decoders:
-                run.take(part)
-            run.tokenize()
+                run.take(transcriber.take(part))
+            run.take(transcriber.finish())
         return replace(run.report, elapsed_s=run.elapsed_s())
 
 
@@ -133,36 +127,24 @@ def model_of(tokenizer: Tokenizer, methods: Sequence[str]) -> Model:
     return Model(tokenizer.name, tokenizer.sha256, {method: tokenizer.vocabulary(method) for method in methods})
 
 
-@dataclass
+@dataclass(frozen=True)
 class _New:
-    """A file to add: its parts' strings as they come in, until `left` parts are missing no more."""
+    """A file to add."""
 
     path: Path
     sha256: str
     size_bytes: int
     modified_ns: int
     replaces: bool
-    strings: list[dict[str, TokenString]] = field(default_factory=list)
-    complete: bool = False
-    waiting: int = 0
 
 
 class _Run:
     """One call of `add_recordings`."""
 
-    def __init__(
-        self,
-        store: Store,
-        tokenizer: Tokenizer,
-        methods: list[str],
-        batch_windows: int,
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.store, self.tokenizer, self.methods, self.batch_windows = store, tokenizer, methods, batch_windows
-        self.progress = progress
+    def __init__(self, store: Store, progress: Callable[[Progress], None] | None) -> None:
+        self.store, self.progress = store, progress
         self.report = IngestReport()
         self.news: list[_New] = []
-        self._parts: list[Part] = []
         self._files = self._files_done = self._bytes = self._bytes_done = 0
         self._started = time.perf_counter()
 
@@ -183,7 +165,7 @@ class _Run:
                 if before and (before.size_bytes, before.modified_ns) == (size, changed):
                     self._pass_over()
                     continue
-                sha256 = _content(path)
+                sha256 = content_sha256(path)
             except OSError as error:
                 self._skip(path, f"cannot be read ({error.strerror})", 0)
                 continue
@@ -198,70 +180,26 @@ class _Run:
             self.news.append(_New(path, sha256, size, changed, before is not None))
             self._tell()
 
-    def take(self, part: Part) -> None:
-        """Take in a decoded part, and tokenize when there are enough."""
-        new = self.news[part.file]
-        new.complete = part.last
-        if part.wave is None:
-            new.strings.clear()
-            self._parts = [waiting for waiting in self._parts if waiting.file != part.file]
-            self._skip(new.path, part.error, new.size_bytes)
-            return
-        new.waiting += 1
-        self._parts.append(part)
-        if sum(_windows(part) for part in self._parts) >= self.batch_windows * _BATCHES_AT_ONCE:
-            self.tokenize()
-
-    def tokenize(self) -> None:
-        """Tokenize the parts taken in so far, and store the recordings that are complete with them."""
-        parts, self._parts = self._parts, []
-        if not parts:
-            return
-        told = self._strings([part.wave for part in parts])
-        for part, strings in zip(parts, told, strict=True):
-            new = self.news[part.file]
-            new.strings.append(strings)
-            new.waiting -= 1
-            if new.complete and not new.waiting:
-                self._store(new)
+    def take(self, transcripts: Sequence[Transcript]) -> None:
+        """Store what became whole, skip what cannot be read."""
+        for one in transcripts:
+            new = self.news[one.file]
+            if one.error:
+                self._skip(new.path, one.error, new.size_bytes)
+            else:
+                self._store(new, one)
         self._tell()
 
-    def _strings(self, waves: list[np.ndarray]) -> list[dict[str, TokenString]]:
-        """The strings of each wave by method; a silent part of a long recording has empty ones."""
-        told: list[dict[str, TokenString]] = []
-        heard = [wave for wave in waves if _is_sound(wave)]
-        found = self.tokenizer.tokenize_methods(heard, self.methods, self.batch_windows) if heard else {}
-        rows = iter(zip(*found.values(), strict=True))
-        for wave in waves:
-            if _is_sound(wave):
-                told.append(dict(zip(self.methods, next(rows), strict=True)))
-            else:
-                told.append({method: self._silence(len(wave), method) for method in self.methods})
-        return told
-
-    def _silence(self, samples: int, method: str) -> TokenString:
-        sizes = self.tokenizer.vocabulary(method)
-        return TokenString((), (), samples / SAMPLE_RATE_HZ, (), "eos", method, self.tokenizer.sha256, sizes)
-
-    def _store(self, new: _New) -> None:
-        windows: dict[str, list[ArchiveWindow]] = {method: [] for method in self.methods}
-        offset_s = 0.0
-        for strings in new.strings:
-            for method, string in strings.items():
-                windows[method] += [
-                    replace(window, start_s=offset_s + window.start_s, end_s=offset_s + window.end_s)
-                    for window in cut(string)
-                ]
-            offset_s += next(iter(strings.values())).duration_s
-        new.strings.clear()
-        self.store.add(Recording(0, new.path, new.sha256, offset_s, new.size_bytes, new.modified_ns), windows)
-        counted = windows[self.methods[0]]
+    def _store(self, new: _New, one: Transcript) -> None:
+        recording = Recording(0, new.path, new.sha256, one.duration_s, new.size_bytes, new.modified_ns)
+        self.store.add(recording, one.windows)
+        counted = next(iter(one.windows.values()))
         self.report = replace(
             self.report,
             recordings=self.report.recordings + 1,
             windows=self.report.windows + len(counted),
             tokens=self.report.tokens + sum(len(window.ids) for window in counted),
-            seconds=self.report.seconds + offset_s,
+            seconds=self.report.seconds + one.duration_s,
             replaced=self.report.replaced + new.replaces,
         )
         self._files_done += 1
@@ -293,20 +231,8 @@ class _Run:
             )
 
 
-def _windows(part: Part) -> int:
-    """About how many windows the tokenizer makes of a part."""
-    return 1 + max(0, round((len(part.wave) / SAMPLE_RATE_HZ - WINDOW_S) / HOP_S))
-
-
-def _is_sound(wave: np.ndarray) -> bool:
-    try:
-        wave_from_array(wave, SAMPLE_RATE_HZ)
-    except AudioError:
-        return False
-    return True
-
-
-def _content(path: Path) -> str:
+def content_sha256(path: Path) -> str:
+    """Tells whether two files hold the same."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_READ_BYTES):

@@ -54,44 +54,6 @@ def match_masks(query: np.ndarray, vocab_size: int) -> np.ndarray:
 
 
 @compiled
-def trail(masks: np.ndarray, length: int, string: np.ndarray, infix: bool, scores: np.ndarray) -> None:
-    """Distances of a query of `length` tokens, (V, words) masks, to string[:t] for every t, into scores (T + 1,).
-
-    With infix, to that substring ending at t which suits it best.
-    """
-    words = masks.shape[1]
-    plus, minus = np.full(words, ALL), np.zeros(words, np.uint64)  # vertical differences of +1 and -1
-    end = np.uint64((length - 1) % 64)
-    score = length
-    scores[0] = score
-    for t in range(len(string)):
-        row = masks[string[t]]
-        plus_in, minus_in = ZERO if infix else ONE, ZERO  # the table's upper edge is 0, 0, 0… or 0, 1, 2…
-        for word in range(words):
-            equal, up, down = row[word], plus[word], minus[word]
-            vertical = equal | down
-            equal |= minus_in
-            horizontal = (((equal & up) + up) ^ up) | equal
-            rise = down | ~(horizontal | up)
-            fall = up & horizontal
-            if word == words - 1:
-                score += np.int64((rise >> end) & ONE) - np.int64((fall >> end) & ONE)
-            plus_out, minus_out = rise >> LAST_BIT, fall >> LAST_BIT
-            rise, fall = (rise << ONE) | plus_in, (fall << ONE) | minus_in
-            plus[word], minus[word] = fall | ~(vertical | rise), rise & vertical
-            plus_in, minus_in = plus_out, minus_out
-        scores[t + 1] = score
-
-
-def trail_of(query: np.ndarray, string: np.ndarray, infix: bool) -> np.ndarray:
-    """`trail` of one string (T,) of ids: scores (T + 1,)."""
-    vocab_size = int(string.max(initial=0)) + 1
-    scores = np.empty(len(string) + 1, np.int64)
-    trail(match_masks(query, vocab_size), len(query), np.ascontiguousarray(string), infix, scores)
-    return scores
-
-
-@compiled
 def _one_word(masks, length, tokens, starts, ends, infix, first, last, out):
     """As `_many_words`, with masks (V,): LANES strings side by side, for which compilers know vector instructions."""
     up, down, equal = np.empty(LANES, np.uint64), np.empty(LANES, np.uint64), np.empty(LANES, np.uint64)
@@ -154,8 +116,11 @@ def _many_words(masks, length, tokens, starts, ends, infix, first, last, out):
 
 @compiled
 def _append(equal, up, down, plus, minus, end):
-    """A column of one word of the table, (LANES,): `up`, `down` and what comes in change; horizontal differences go out."""
-    for k in range(LANES):
+    """A column of one word of the tables of L strings, in place: vertical differences `up`, `down` of +1 and -1 (L,).
+
+    plus, minus (L,): the horizontal differences above the word; then those at its bit `end`.
+    """
+    for k in range(len(up)):
         vertical = equal[k] | down[k]
         same = equal[k] | minus[k]
         horizontal = (((same & up[k]) + up[k]) ^ up[k]) | same
@@ -172,7 +137,8 @@ def distances(
     """Edit distance of the query to tokens[starts[k]:ends[k]], or to its best substring, for every k: (K,) int32."""
     masks = match_masks(query, vocab_size)
     out = np.empty(len(starts), dtype=np.int32)
-    order = np.argsort(ends - starts) if infix else slice(None)  # side by side go strings of like length; windows are
+    # strings compared side by side take as long as the longest; windows are of like length as they are
+    order = np.argsort(np.minimum(ends - starts, 65_535).astype(np.uint16), kind="stable") if infix else slice(None)
     starts, ends = starts[order].astype(np.int64), ends[order].astype(np.int64)  # one type: loops are compiled once
     one = masks.shape[1] == 1
     masks = masks[:, 0].copy() if one else masks
@@ -185,6 +151,29 @@ def distances(
     found = np.empty_like(out)
     found[order] = out
     return found
+
+
+@compiled
+def _trail(masks, length, string, infix, scores):
+    words = masks.shape[1]
+    up, down = np.full((words, 1), ALL), np.zeros((words, 1), np.uint64)
+    plus, minus, equal = np.empty(1, np.uint64), np.empty(1, np.uint64), np.empty(1, np.uint64)
+    scores[0] = length
+    for t in range(len(string)):
+        plus[0], minus[0] = ZERO if infix else ONE, ZERO
+        for word in range(words):
+            equal[0] = masks[string[t], word]
+            end = np.uint64((length - 1) % 64) if word == words - 1 else LAST_BIT
+            _append(equal, up[word], down[word], plus, minus, end)
+        scores[t + 1] = scores[t] + np.int64(plus[0]) - np.int64(minus[0])
+
+
+def trail(query: np.ndarray, string: np.ndarray, infix: bool) -> np.ndarray:
+    """Distances (T + 1,) of the query to string[:t] for every t; infix: to the best of the substrings that end at t."""
+    vocab_size = int(string.max(initial=0)) + 1
+    scores = np.empty(len(string) + 1, np.int64)
+    _trail(match_masks(query, vocab_size), len(query), np.ascontiguousarray(string), infix, scores)
+    return scores
 
 
 @compiled

@@ -98,7 +98,7 @@ def distance_counts(
 ) -> np.ndarray:
     """How many windows (mode "whole") or recordings ("contains") are at distance 0, 1, 2… of the query, (D + 1,) int64.
 
-    Everything is compared: some ten times the work of a search. Arguments and errors as for `nearest_windows`.
+    Everything is compared: several times the work of a search. Arguments and errors as for `nearest_windows`.
     """
     query = _checked(column, query_ids, allowed)
     if mode not in MODES:
@@ -188,8 +188,8 @@ def _locate(column: Column, query: np.ndarray, recording: int, distance: int) ->
     from pairalign.archive import kernel
 
     string = column.recording_ids(recording)
-    end = int(np.argmax(kernel.trail_of(query, string, infix=True) == distance))
-    backwards = kernel.trail_of(query[::-1], string[:end][::-1], infix=False)
+    end = int(np.argmax(kernel.trail(query, string, infix=True) == distance))
+    backwards = kernel.trail(query[::-1], string[:end][::-1], infix=False)
     return end - int(np.argmax(backwards == distance)), end - 1
 
 
@@ -200,11 +200,9 @@ def _distances_on(device: str, column: Column, query: np.ndarray, mode: str) -> 
     from pairalign.archive import kernel_torch
 
     try:
-        known = torch.device(device).type != "cuda" or torch.cuda.is_available()
-    except RuntimeError:
-        known = False
-    if not known:
-        raise ValueError(f"device is {device!r}, which torch does not find here; use cpu")
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
+        raise ValueError(f"device is {device!r}, which torch cannot use here; use cpu") from error
     if mode == "whole":
         return kernel_torch.window_distances(column, query, device)
     return kernel_torch.stretch_distances(column, query, _reach(query), device)

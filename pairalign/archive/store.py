@@ -6,6 +6,7 @@ else. One process writes at a time, any number read. Rollback journal instead of
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from pairalign.archive.window import ArchiveWindow
 
 BUSY_TIMEOUT_S = 60.0
 _ROWS_AT_ONCE = 20_000
+_MOST_WINDOWS = 2**31
 _IDS, _EDGES = np.dtype("<u2"), np.dtype("<i2")
 
 
@@ -116,7 +118,7 @@ class Store:
         """Recordings by path: all, those with these ids, or those whose path fits a pattern such as *talks/*.wav."""
         chosen, values = "1", []
         if ids is not None:
-            chosen, values = f"id IN ({','.join('?' * len(ids))})", [int(i) for i in ids]
+            chosen, values = "id IN (SELECT value FROM json_each(?))", [json.dumps([int(i) for i in ids])]
         elif pattern is not None:
             chosen, values = "path GLOB ?", [pattern]
         columns = "id, path, sha256, duration_s, size_bytes, modified_ns"
@@ -131,15 +133,19 @@ class Store:
             row = db.execute(f"SELECT id FROM recordings WHERE {column} = ?", [value]).fetchone()
         return self.recordings([row[0]])[0] if row else None
 
-    def windows(self, recording_id: int, method: str, first: int = 0, end: int | None = None) -> list[ArchiveWindow]:
-        """Windows `first` up to `end` of one recording."""
+    def windows(self, recording_id: int, method: str) -> list[ArchiveWindow]:
+        """All windows of one recording."""
+        return self.windows_of([(recording_id, 0, _MOST_WINDOWS)], method)[0]
+
+    def windows_of(self, cells: Sequence[tuple[int, int, int]], method: str) -> list[list[ArchiveWindow]]:
+        """Some windows of some recordings: for each (recording id, first, end) those from `first` up to `end`."""
         query = (
             "SELECT start_s, end_s, ids, edges_cs FROM windows WHERE recording = ? AND number >= ? AND number < ?"
             " AND method = (SELECT id FROM methods WHERE name = ?) ORDER BY number"
         )
         with self._connection() as db:
-            rows = db.execute(query, [recording_id, first, 2**31 if end is None else end, method]).fetchall()
-        return [self._window(*row) for row in rows]
+            rows = [db.execute(query, [*cell, method]).fetchall() for cell in cells]
+        return [[self._window(*row) for row in some] for some in rows]
 
     def packed(self, method: str) -> Packed:
         """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""

@@ -104,11 +104,17 @@ class LayerCache:
         return k, v
 
     def reorder(self, rows: torch.Tensor, count: int) -> None:
-        """Keep the rows that a beam search selected, of the first `count` positions."""
+        """Keep the rows that a beam search selected, as many or fewer, of the first `count` positions."""
         # into a second buffer: new memory for every step costs more than the copy
+        if len(rows) < self._spare.shape[2]:
+            self._spare = self._spare[:, :, : len(rows)].contiguous()
         for kept, source in zip(self._spare, self.written, strict=True):
             torch.index_select(source[:count], 1, rows, out=kept[:count])
         self.written, self._spare = self._spare, self.written
+
+    def drop_but(self, recordings: torch.Tensor) -> None:
+        """Forget the condition of all recordings but these."""
+        self.cross_k, self.cross_v = self.cross_k[recordings], self.cross_v[recordings]
 
 
 class DecoderBlock(nn.Module):

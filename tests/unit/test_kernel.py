@@ -24,7 +24,7 @@ def test_distances_equal_rapidfuzz(length):
     expected = [Levenshtein.distance(query.tolist(), string) for string in strings]
     assert kernel.distances(query, 6, tokens, edges[:-1], edges[1:], infix=False).tolist() == expected
     # the end of the trail is the distance, and so is every point on it to a beginning of the string
-    scores = kernel.trail_of(query, np.array(strings[0], dtype=np.uint16), infix=False)
+    scores = kernel.trail(query, np.array(strings[0], dtype=np.uint16), infix=False)
     assert scores.tolist() == [Levenshtein.distance(query.tolist(), strings[0][:t]) for t in range(len(strings[0]) + 1)]
 
 

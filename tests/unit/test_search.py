@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -148,6 +149,15 @@ def test_a_stretch_across_windows_of_a_large_archive_is_found(monkeypatch):
             assert (hit.distance, hit.first_token, hit.last_token) == plain_stretch(
                 query.tolist(), column.recording_ids(hit.recording).tolist()
             )
+
+
+def test_searches_in_several_threads_at_once_do_not_disturb_each_other():
+    column, rng = large_column(seed=2)
+    queries = [column.window_ids(int(w)) for w in rng.integers(0, column.windows, 24)]
+    queries = [query for query in queries if len(query)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda query: nearest_windows(column, query, 9), queries))
+    assert found == [nearest_windows(column, query, 9) for query in queries]
 
 
 def ids(text):

@@ -1,0 +1,116 @@
+"""Decoded parts in, windows of token strings out: parts of many recordings share batches, recordings come out whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pairalign.archive.decoder import Part
+from pairalign.archive.window import ArchiveWindow, cut
+from pairalign.audio import SAMPLE_RATE_HZ, AudioError, wave_from_array
+from pairalign.strings import TokenString
+from pairalign.windows import HOP_S, WINDOW_S
+
+if TYPE_CHECKING:
+    from pairalign.tokenizer import Tokenizer
+
+BATCH_WINDOWS = 32
+_BATCHES_AT_ONCE = 2  # windows of like length share a batch: a few batches are sorted together
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """File number `file` as windows by method, or why it cannot be read (then there are none)."""
+
+    file: int
+    duration_s: float = 0.0
+    windows: dict[str, list[ArchiveWindow]] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass
+class _Open:
+    """A file whose parts are coming in: it is whole when the last has come and none waits any more."""
+
+    strings: list[dict[str, TokenString]] = field(default_factory=list)
+    complete: bool = False
+    waiting: int = 0
+
+
+class Transcriber:
+    """Takes the parts of files as `Decoders` hands them out, and tokenizes when there are enough for a few batches."""
+
+    def __init__(self, tokenizer: Tokenizer, methods: Sequence[str], batch_windows: int = BATCH_WINDOWS) -> None:
+        self.tokenizer, self.methods, self.batch_windows = tokenizer, list(methods), batch_windows
+        self._open: dict[int, _Open] = {}
+        self._parts: list[Part] = []
+
+    def take(self, part: Part) -> list[Transcript]:
+        """Take in a decoded part; returns the files that are whole with it, or with what was tokenized along."""
+        if part.wave is None:
+            self._open.pop(part.file, None)
+            self._parts = [waiting for waiting in self._parts if waiting.file != part.file]
+            return [Transcript(part.file, error=part.error)]
+        file = self._open.setdefault(part.file, _Open())
+        file.complete = part.last
+        file.waiting += 1
+        self._parts.append(part)
+        enough = sum(_windows(part) for part in self._parts) >= self.batch_windows * _BATCHES_AT_ONCE
+        return self.finish() if enough else []
+
+    def finish(self) -> list[Transcript]:
+        """Tokenize the parts taken in so far; returns the files that are whole with them."""
+        parts, self._parts = self._parts, []
+        done = []
+        for part, strings in zip(parts, self._strings([part.wave for part in parts]), strict=True):
+            file = self._open[part.file]
+            file.strings.append(strings)
+            file.waiting -= 1
+            if file.complete and not file.waiting:
+                done.append(self._transcript(part.file, self._open.pop(part.file).strings))
+        return done
+
+    def _transcript(self, file: int, parts: list[dict[str, TokenString]]) -> Transcript:
+        windows: dict[str, list[ArchiveWindow]] = {method: [] for method in self.methods}
+        offset_s = 0.0
+        for strings in parts:
+            for method, string in strings.items():
+                windows[method] += [
+                    replace(window, start_s=offset_s + window.start_s, end_s=offset_s + window.end_s)
+                    for window in cut(string)
+                ]
+            offset_s += next(iter(strings.values())).duration_s
+        return Transcript(file, offset_s, windows)
+
+    def _strings(self, waves: list[np.ndarray]) -> list[dict[str, TokenString]]:
+        """The strings of each wave by method; a silent part of a long recording has empty ones."""
+        told: list[dict[str, TokenString]] = []
+        heard = [wave for wave in waves if _is_sound(wave)]
+        found = self.tokenizer.tokenize_methods(heard, self.methods, self.batch_windows) if heard else {}
+        rows = iter(zip(*found.values(), strict=True))
+        for wave in waves:
+            if _is_sound(wave):
+                told.append(dict(zip(self.methods, next(rows), strict=True)))
+            else:
+                told.append({method: self._silence(len(wave), method) for method in self.methods})
+        return told
+
+    def _silence(self, samples: int, method: str) -> TokenString:
+        sizes = self.tokenizer.vocabulary(method)
+        return TokenString((), (), samples / SAMPLE_RATE_HZ, (), "eos", method, self.tokenizer.sha256, sizes)
+
+
+def _windows(part: Part) -> int:
+    """About how many windows the tokenizer makes of a part."""
+    return 1 + max(0, round((len(part.wave) / SAMPLE_RATE_HZ - WINDOW_S) / HOP_S))
+
+
+def _is_sound(wave: np.ndarray) -> bool:
+    try:
+        wave_from_array(wave, SAMPLE_RATE_HZ)
+    except AudioError:
+        return False
+    return True
