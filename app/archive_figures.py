@@ -27,7 +27,7 @@ def distances_figure(counts: np.ndarray, mode: str, method: str, last: int | Non
             hovertemplate="distance %{x}: %{y:,} " + WHAT[mode] + "<extra></extra>",
         )
     )
-    figure.update_layout(**_layout("Distance to the query (edits)", WHAT[mode].capitalize()))
+    figure.update_layout(**_layout("Distance to the query (edits), all of the archive", WHAT[mode].capitalize()))
     first = int(np.argmax(counts > 0))
     figure.update_xaxes(range=[max(-0.5, first - 2.5), len(counts) - 0.5])
     if counts.max() >= LOG_FROM:

@@ -87,8 +87,8 @@ class Found:
         hits = [
             {
                 "file": hit.path.name,
-                "start_s": round(hit.start_s, 4),
-                "end_s": round(hit.end_s, 4),
+                "start_s": hit.start_s,
+                "end_s": hit.end_s,
                 "distance": hit.distance,
                 "normalized": hit.normalized,
             }
@@ -101,7 +101,7 @@ class Found:
             "query": answer.query.to_dict(),
             "hits": hits,
             "searched_windows": answer.searched_windows,
-            "elapsed_ms": round(answer.elapsed_ms, 3),
+            "elapsed_ms": answer.elapsed_ms,
         }
 
 
@@ -202,7 +202,7 @@ def search_text(archives: Archives, name: str, text: str, method: str, options: 
 
 
 def _answer(archive: Archive, query: TokenString, options: Options) -> Answer:
-    windows = archive.info().methods[query.method].windows  # loads the strings, which is no part of the search
+    windows = archive.prepare(query.method)  # loads the strings, which is no part of the search
     started = time.perf_counter()
     hits = archive.search(query, options.top, options.mode, query.method, options.glob)
     return Answer(query, tuple(hits), windows, 1000 * (time.perf_counter() - started))

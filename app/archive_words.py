@@ -119,9 +119,9 @@ def added_html(added: Added) -> str:
 def found_html(found: Found, method: str) -> str:
     """How the search went, in words, and the query to listen to."""
     answer = found.answers[method]
-    where = f"{answer.searched_windows:,} windows" + (
-        f" (names with {escape(found.options.pattern)})" if found.options.pattern.strip() else ""
-    )
+    where = f"{answer.searched_windows:,} windows"
+    if found.options.pattern.strip():
+        where += f" (only names with <b>{escape(found.options.pattern)}</b>)"
     times = ", ".join(f"{LOOKS[name].label} {one.elapsed_ms:.1f} ms" for name, one in found.answers.items())
     sound = ""
     if found.wave is not None:

@@ -10,9 +10,6 @@ import gradio as gr
 
 from app import archive_figures, archive_words, demo_archive, parts
 from app.archive_search import (
-    LONGEST_QUERY_S,
-    MOST_HITS,
-    USUAL_QUERY_S,
     Found,
     Options,
     WarmUp,
@@ -24,20 +21,14 @@ from app.archive_search import (
 from app.archives import Archives
 from app.methods import LOOKS
 from app.services import Cancelled, Services
-from app.tabs import archive_adding, archive_api
+from app.tabs import archive_adding, archive_api, archive_query
+from app.tabs.archive_query import Query
 from pairalign.archive.ingest import Progress
-from pairalign.audio import SAMPLE_RATE_HZ
-from pairalign.windows import LONGEST_S
 
 PROGRESS = gr.Progress()
 HINT = "<kbd>Ctrl</kbd> <kbd>Enter</kbd> starts."
 KEPT_S = 3_600  # the kinds of strings can be switched for that long
 GONE = "This search is no longer kept on the server. Press Search again."
-MODES = {"Recordings that contain this": "contains", "A stretch that sounds like this as a whole": "whole"}
-MODE_HINT = (
-    "“Contain” finds the nearest stretch of each recording, of any length. “As a whole” compares with every window of"
-    f" about 3 s, so the query may last {LONGEST_S:g} s at most."
-)
 TAKEN_JS = "(name) => [name, window.PairAlign.handed()]"  # archive.js
 PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
@@ -52,19 +43,6 @@ class _Opened:
     totals: gr.HTML
     plot: gr.Plot
     frequent: gr.HTML
-
-
-@dataclass(frozen=True)
-class _Query:
-    """What is searched for, in the order of the search's inputs."""
-
-    source: gr.Radio
-    start: gr.Slider
-    length: gr.Slider
-    text: gr.Textbox
-    mode: gr.Radio
-    top: gr.Slider
-    pattern: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -94,7 +72,7 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     warm = WarmUp()
     opened = _lay_out_archive(archives)
     adding = archive_adding.build(services, archives, opened.name)
-    query = _lay_out_query()
+    query = archive_query.lay_out()
     bar = parts.run_bar("archive", "Search", HINT)
     method = _lay_out_method()
     with gr.Column(elem_id="pa-archive-results", elem_classes="pa-results"):
@@ -113,7 +91,7 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     for one in (*searched, switched):
         one.success(_spreader(archives), [result, method], out.spread, **PRIVATE)
     parts.wire_stop(services, bar, searched)
-    _wire_query(services, audio, query)
+    archive_query.wire(audio, query)
     archive_api.build(services, archives, audio)
 
 
@@ -135,42 +113,6 @@ def _lay_out_archive(archives: Archives) -> _Opened:
         with gr.Accordion("Chart as a table", open=False):
             frequent = gr.HTML(apply_default_css=False)
     return _Opened(name, cards, totals, plot, frequent)
-
-
-def _lay_out_query() -> _Query:
-    with gr.Row():
-        source = gr.Radio(
-            [("The recording above", "sound"), ("A token string", "text")],
-            value="sound",
-            label="Search for",
-            elem_id="pa-archive-source",
-            scale=2,
-            min_width=280,
-        )
-        mode = gr.Radio(
-            list(MODES.items()), value="contains", label="Find", info=MODE_HINT, elem_id="pa-archive-mode", scale=3
-        )
-    text = gr.Textbox(
-        label="Token string",
-        info="Paste what “Copy string” gave, or select tokens in the Tokenize tab and press “Search archive” there.",
-        visible=False,
-        elem_id="pa-archive-text",
-    )
-    with gr.Row():
-        long = {"visible": False, "step": 0.1, "min_width": 220}
-        start = gr.Slider(0, 1, value=0, label="The part begins at (s)", elem_id="pa-archive-start", **long)
-        length = gr.Slider(0.3, LONGEST_QUERY_S, value=USUAL_QUERY_S, label="and lasts (s)", **long)
-    with gr.Row():
-        top = gr.Slider(1, MOST_HITS, value=10, step=1, label="Hits to show", scale=2, min_width=220)
-        pattern = gr.Textbox(
-            label="Only names with",
-            placeholder="all recordings",
-            info="A part of the path, or a pattern such as `*talks/*.wav`.",
-            max_lines=1,
-            scale=3,
-            min_width=260,
-        )
-    return _Query(source, start, length, text, mode, top, pattern)
 
 
 def _lay_out_method() -> gr.Radio:
@@ -300,7 +242,7 @@ def _spreader(archives: Archives) -> Callable[..., tuple[Any, ...]]:
     return spread
 
 
-def _hand_over(archives: Archives, opened: _Opened, query: _Query, method: gr.Radio) -> Any:
+def _hand_over(archives: Archives, opened: _Opened, query: Query, method: gr.Radio) -> Any:
     """Take tokens that were selected in the Tokenize tab; the page's script presses the hidden button."""
     handed = gr.Textbox(visible="hidden", label="handed over")
     button = gr.Button(visible="hidden", elem_id="pa-archive-take")
@@ -319,23 +261,3 @@ def _hand_over(archives: Archives, opened: _Opened, query: _Query, method: gr.Ra
     return button.click(
         take, [opened.name, handed], taken, js=TAKEN_JS, show_progress="hidden", api_visibility="private"
     )
-
-
-def _wire_query(services: Services, audio: gr.Audio, query: _Query) -> None:
-    """A typed string needs its box, and a long recording the part of it that is meant."""
-
-    def part(path: str | None, source: str) -> tuple[Any, Any]:
-        try:
-            length_s = len(services.read(path)) / SAMPLE_RATE_HZ
-        except ValueError:  # the search will say what is wrong
-            length_s = 0.0
-        shown = source == "sound" and length_s > LONGEST_S
-        room_s = max(0.1, int(10 * (length_s - 0.3)) / 10)
-        return gr.update(visible=shown, maximum=room_s), gr.update(visible=shown)
-
-    sliders = [query.start, query.length]
-    audio.change(None, None, query.start, js="() => 0", api_visibility="private")
-    audio.change(part, [audio, query.source], sliders, **PRIVATE)
-    audio.input(None, None, query.source, js="() => 'sound'", api_visibility="private")
-    query.source.change(lambda source: gr.update(visible=source == "text"), query.source, query.text, **PRIVATE)
-    query.source.change(part, [audio, query.source], sliders, **PRIVATE)

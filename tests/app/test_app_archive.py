@@ -11,7 +11,7 @@ import soundfile
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app import archive_figures, archive_words, demo_archive
+from app import archive_figures, archive_words, demo_archive, ui
 from app.archive_search import Options, hit_clip, part_of, search_audio, search_text, typed_string
 from app.archives import Added, Archives, figures_of
 from app.services import Services
@@ -126,6 +126,13 @@ def test_in_public_there_is_the_demo_and_nothing_can_be_written(public, own, tmp
             public.add(name, folder=str(tmp_path))
 
 
+def test_the_public_page_has_no_control_that_writes_or_takes_a_path(public):
+    config = str(ui.build(public.services).get_config_file())
+    assert "pa-archive-name" in config and "open to everyone" in config
+    for control in ("pa-archive-add", "pa-archive-create", "pa-archive-files", "pa-archive-folder"):
+        assert control not in config
+
+
 def test_nothing_is_added_to_the_demo(own, uploads):
     with pytest.raises(ValueError, match="stays as it is"):
         own.add("demo", uploads)
@@ -187,6 +194,14 @@ def test_cancelling_leaves_whole_recordings_and_no_stray_copies(own, tmp_path, u
     assert len(list((tmp_path / "home" / "archives" / "mine-audio").iterdir())) == there
     assert "had been added and stay" in archive_words.added_html(added)
     assert own.add("mine", uploads).report.recordings == 3 - there
+
+
+def test_a_sample_is_spread_over_the_archive_and_leaves_out_what_is_gone(own, uploads):
+    assert [path.name[-5] for path in own.sample("demo", 16)] == ["a"] * 16, "every third of 48"
+    assert len(own.sample("demo", 1000)) == len(demo_archive.files())
+    own.add("mine", folder=str(Path(uploads[0]).parent))
+    Path(uploads[0]).unlink()
+    assert sorted(path.name for path in own.sample("mine", 5)) == ["harbour_light_b.ogg", "train_late_c.ogg"]
 
 
 # --- what is searched for -----------------------------------------------------------------------------------------
