@@ -39,7 +39,7 @@ def info_html(info: ArchiveInfo, name: str) -> str:
     totals = info.methods[ours]
     saved = figures["saving_against_vq"]
     cards = [
-        _card("Recordings", f"{info.recordings:,}", f"{totals.windows:,} windows of about 3 s"),
+        _card("Recordings", f"{info.recordings:,}", f"{totals.windows:,} windows of about 3&nbsp;s"),
         _card("Sound", *_duration(info.seconds)),
         _card("Tokens", f"{totals.tokens:,}", f"{totals.tokens / info.seconds:.1f} per second, {LOOKS[ours].label}"),
         _card(
@@ -54,6 +54,11 @@ def info_html(info: ArchiveInfo, name: str) -> str:
         note = f"{abs(fewer):,} tokens {'fewer' if fewer >= 0 else 'more'}"
         cards.append(_card("Saving against VQ", f"{100 * saved:.0f} %".replace("-", "−"), note))
     return f'<dl class="pa-figures pa-archive-figures">{"".join(cards)}</dl>'
+
+
+def closed_html(name: str, reason: str) -> str:
+    """Why an archive cannot be opened."""
+    return f'<p class="pa-note" role="alert"><b>{escape(name)}</b> is not open: {escape(reason)}</p>'
 
 
 def totals_table_html(info: ArchiveInfo) -> str:

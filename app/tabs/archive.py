@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -147,22 +148,23 @@ def _shower(archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:
                 (done.files_done, done.files), desc="Indexing the demo archive with this model, once", unit="files"
             )
 
-        def work() -> tuple[Any, ...]:
-            info = archives.open(name, told).info()
-            methods = list(info.methods) or ["pairalign", "vq"]
-            return (
-                gr.update(choices=archives.names()),
-                archive_words.info_html(info, name),
-                archive_words.totals_table_html(info),
-                archive_figures.vocabulary_figure(info) if info.recordings else None,
-                archive_words.frequent_table_html(info),
-                gr.update(
-                    choices=[(LOOKS[one].label, one) for one in methods],
-                    value=method if method in methods else methods[0],
-                ),
-            )
-
-        return parts.readably(work)
+        try:
+            info = parts.readably(lambda: archives.open(name, told).info())
+        except gr.Error as error:  # shown in place of the figures, which would be another archive's
+            closed = archive_words.closed_html(str(name), html.unescape(error.message))
+            return gr.update(choices=archives.names()), closed, "", None, "", gr.skip()
+        methods = list(info.methods) or ["pairalign", "vq"]
+        return (
+            gr.update(choices=archives.names()),
+            archive_words.info_html(info, name),
+            archive_words.totals_table_html(info),
+            archive_figures.vocabulary_figure(info) if info.recordings else None,
+            archive_words.frequent_table_html(info),
+            gr.update(
+                choices=[(LOOKS[one].label, one) for one in methods],
+                value=method if method in methods else methods[0],
+            ),
+        )
 
     return show
 

@@ -61,7 +61,7 @@ def lay_out() -> Query:
         pattern = gr.Textbox(
             label="Only names with",
             placeholder="all recordings",
-            info="A part of the path, or a pattern such as `*talks/*.wav`.",
+            info="A part of the path, or a pattern such as *.flac.",
             max_lines=1,
             scale=3,
             min_width=260,

@@ -98,6 +98,22 @@ def test_cancel_keeps_what_was_added(open_page):
     assert page.is_visible("#pa-archive-add")
 
 
+def test_an_archive_is_opened_by_its_path_and_a_wrong_one_says_why(open_page, own_home, tiny_tokenizer):
+    from pairalign import Archive
+
+    with Archive.open(own_home / "typed.db", tiny_tokenizer) as archive:
+        archive.add_files([DEMO / "garden_tea_a.ogg"], workers=1)
+    page = open_page()
+    open_archive(page)
+    chosen = page.locator("#pa-archive-name input")
+    chosen.fill(str(own_home / "none.db"))
+    chosen.press("Enter")
+    page.get_by_text("no such archive").wait_for()
+    chosen.fill(str(own_home / "typed.db"))
+    chosen.press("Enter")
+    page.wait_for_function("document.querySelector('#pa-archive-info dd')?.textContent === '1'")
+
+
 def test_switch_to_vq_and_read_the_alignment_and_the_histogram(open_page, speech_wav):
     page = open_page()
     open_archive(page)
