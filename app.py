@@ -30,12 +30,23 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action=argparse.BooleanOptionalAction,
         help="tighter limits for strangers (default: when shared or not on a loopback address)",
     )
+    parser.add_argument(
+        "--mic",
+        action="store_true",
+        help="offer this machine's own microphones in the Live tab (beside the browser's); only on a loopback address",
+    )
     options = parser.parse_args(arguments)
     if options.port is not None and not 1 <= options.port <= 65_535:
         parser.error(f"argument --port: {options.port} is no port; allowed: 1 to 65535")
+    loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
+    open_to_others = options.share or not loopback or "SPACE_ID" in os.environ
+    if options.mic and (open_to_others or options.public):
+        parser.error(
+            "argument --mic: it lets whoever opens the page listen to the room of this machine, so it works only on a "
+            "loopback address, without --share and --public, and not on Spaces"
+        )
     if options.public is None:
-        loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
-        options.public = options.share or not loopback or "SPACE_ID" in os.environ
+        options.public = open_to_others
     return options
 
 
@@ -44,9 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     from app import ui
     from app.services import Services
+    from pairalign.microphone import find_microphone
 
-    services = Services(options.checkpoint, options.device, options.public)
+    services = Services(options.checkpoint, options.device, options.public, options.mic)
     try:
+        if options.mic:
+            find_microphone()  # what is missing is told now, not when somebody presses Start
         services.tokenizer()
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)

@@ -85,10 +85,13 @@ def to_int16(wave: np.ndarray) -> np.ndarray:
 class Services:
     """Holds the tokenizer of one checkpoint and runs one recording at a time through it."""
 
-    def __init__(self, checkpoint: str = "base", device: str = "auto", public: bool = False) -> None:
+    def __init__(
+        self, checkpoint: str = "base", device: str = "auto", public: bool = False, microphone: bool = False
+    ) -> None:
         self.checkpoint = checkpoint
         self.device = device
         self.public = public
+        self.microphone = microphone  # whether pages may listen to this machine's own microphones
         self.limits = AudioLimits(max_duration_s=PUBLIC_MAX_DURATION_S) if public else AudioLimits()
         self._tokenizer: Any = None
         self._load_lock = threading.Lock()

@@ -10,7 +10,7 @@ import gradio as gr
 from app import parts, tokens
 from app.archives import Archives
 from app.services import Services
-from app.tabs import archive, compare, learn, sweep, tokenize, views
+from app.tabs import archive, compare, learn, live, sweep, tokenize, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -31,6 +31,8 @@ def build(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio)
+            with gr.Tab("Live", id="live", elem_classes="pa-tab"):
+                live.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 controls["views"] = views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):

@@ -19,6 +19,7 @@ from pairalign.sweep import Trajectory, sweep
 if TYPE_CHECKING:
     from pairalign.archive.archive import Archive
     from pairalign.decoding import DecodingOptions
+    from pairalign.streaming import Stream
     from pairalign.tokenizer import Tokenizer, load
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "CheckpointError",
     "DecodingOptions",
     "Edit",
+    "Stream",
     "TokenString",
     "Tokenizer",
     "Trajectory",
@@ -42,6 +44,7 @@ __all__ = [
 _LAZY = {
     "Archive": "archive.archive",
     "DecodingOptions": "decoding",
+    "Stream": "streaming",
     "Tokenizer": "tokenizer",
     "load": "tokenizer",
 }

@@ -29,6 +29,7 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "AudioError",
     "AudioLimits",
+    "as_float",
     "read_audio",
     "read_parts",
     "slice_audio",
@@ -92,7 +93,7 @@ def wave_from_array(samples: np.ndarray, rate_hz: int, limits: AudioLimits | Non
     frames = samples[:, None] if samples.ndim == 1 else samples
     _check_format(rate_hz, frames.shape[1], len(frames), limits)
     step = _BLOCK_S * rate_hz
-    blocks = (_as_float(frames[start : start + step]) for start in range(0, len(frames), step))
+    blocks = (as_float(frames[start : start + step]) for start in range(0, len(frames), step))
     return _finish(blocks, rate_hz, limits)
 
 
@@ -252,7 +253,7 @@ def _check_format(rate_hz: int, channels: int, frames: int, limits: AudioLimits)
         raise _too_long(frames / rate_hz, limits)
 
 
-def _as_float(block: np.ndarray) -> np.ndarray:
+def as_float(block: np.ndarray) -> np.ndarray:
     """Integer samples to [-1, 1); 8-bit audio is unsigned around 128."""
     if np.issubdtype(block.dtype, np.floating):
         return block.astype(np.float64) if block.dtype.itemsize > 4 else block.astype(np.float32)

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """All commands; options of `train` and `evaluate` only when `argv` asks for them, as their modules load torch."""
+    """All commands; options of those in modules of their own, which load torch, only when `argv` asks for them."""
     from pairalign import checkpoint
 
     parser = _Parser(prog="pairalign", description="A recording becomes a short string of discrete tokens.")
@@ -103,6 +103,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         ("evaluate", "pairalign.evaluation.report", "measure a tokenizer and its baselines on a manifest"),
         ("index", "pairalign.archive.index_command", "add recordings to an archive, and look after it"),
         ("search", "pairalign.archive.search_command", "find what is nearest to a recording in an archive"),
+        ("listen", "pairalign.listen", "write the tokens of what a microphone hears, while one speaks"),
     ):
         command = add(name, _delegate(module), _show_of(module), about)
         if name == wanted:

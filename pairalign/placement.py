@@ -6,9 +6,12 @@ Shapes: B batch, U tokens, T frames.
 import numpy as np
 import torch
 
+from pairalign.decoding import Decoded
 from pairalign.model import PairAlignModel
+from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.network import Encoded
 from pairalign.timing import emissions, monotone_starts
+from pairalign.windows import Piece, Window
 
 
 def token_starts(
@@ -22,3 +25,14 @@ def token_starts(
         torch.gather(scores.transpose(1, 2), 1, ids).cpu().numpy(),
     )
     return monotone_starts(fit, lengths.cpu().numpy(), encoded.lengths.cpu().numpy())
+
+
+def placed(windows: list[Window], decoded: Decoded, starts: np.ndarray, frames: torch.Tensor) -> list[Piece]:
+    """The tokens of each window with seconds of its recording; starts (B, U) from `token_starts`, frames (B,)."""
+    pieces = []
+    for row, (window, count) in enumerate(zip(windows, decoded.lengths.tolist(), strict=True)):
+        edges = [*starts[row, :count].tolist(), int(frames[row])]
+        seconds = [min(window.start_s + t / FRAME_RATE_HZ, window.end_s) for t in edges]
+        spans = list(zip(seconds[:-1], seconds[1:], strict=True))
+        pieces.append(Piece(decoded.tokens[row, :count].tolist(), spans, decoded.log_probs[row, :count].tolist()))
+    return pieces

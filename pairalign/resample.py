@@ -23,26 +23,47 @@ def _ratio(from_hz: int, to_hz: int) -> tuple[int, int]:
     return ratio.numerator, ratio.denominator
 
 
+class Resampler:
+    """Takes a recording block by block, as it comes; the parts it gives joined equal resampling all of it at once."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._old, self._new = _ratio(from_hz, to_hz)
+        # blocks and their context are whole multiples of `old`, so that each maps onto whole multiples of `new`
+        self._context = math.ceil(_FILTER_CROSSINGS * max(self._old / self._new, 1.0) / self._old / _ROLLOFF) + 1
+        self._held = np.zeros(self._context * self._old, np.float32)
+        self._frames = self._written = 0
+
+    def push(self, block: np.ndarray) -> np.ndarray:
+        """What can be told after a block (T,) float32; the last fraction of a second waits for what follows."""
+        self._frames += len(block)
+        if self._old == self._new:
+            return block
+        self._held = np.concatenate([self._held, block])
+        whole, context = len(self._held) // self._old, self._context
+        if whole <= 2 * context:
+            return np.zeros(0, np.float32)
+        part = _convolve(self._held[: whole * self._old], self._old, self._new)
+        part = part[context * self._new : (whole - context) * self._new]
+        self._written += len(part)
+        self._held = self._held[(whole - 2 * context) * self._old :]
+        return part
+
+    def finish(self) -> np.ndarray:
+        """The rest, after the last block."""
+        if self._old == self._new:
+            return np.zeros(0, np.float32)
+        total = math.ceil(self._frames * self._new / self._old)
+        tail = np.concatenate([self._held, np.zeros((self._context + 1) * self._old, np.float32)])
+        return _convolve(tail, self._old, self._new)[self._context * self._new :][: total - self._written]
+
+
 def resample_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
     """Mono float32 blocks in, resampled parts out; joined they equal resampling the joined input at once."""
-    if from_hz == to_hz:
-        yield from blocks
-        return
-    old, new = _ratio(from_hz, to_hz)
-    # blocks and their context are whole multiples of `old`, so that each maps onto whole multiples of `new`
-    context = math.ceil(_FILTER_CROSSINGS * max(old / new, 1.0) / old / _ROLLOFF) + 1
-    held, frames, written = np.zeros(context * old, np.float32), 0, 0
+    resampler = Resampler(from_hz, to_hz)
     for block in blocks:
-        frames += len(block)
-        held = np.concatenate([held, block])
-        if (whole := len(held) // old) > 2 * context:
-            part = _convolve(held[: whole * old], old, new)[context * new : (whole - context) * new]
-            written += len(part)
+        if len(part := resampler.push(block)):
             yield part
-            held = held[(whole - 2 * context) * old :]
-    total = math.ceil(frames * new / old)
-    tail = np.concatenate([held, np.zeros((context + 1) * old, np.float32)])
-    yield _convolve(tail, old, new)[context * new :][: total - written]
+    yield resampler.finish()
 
 
 def _convolve(wave: np.ndarray, old: int, new: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.loading import load_with_baselines
 from pairalign.model.network import Encoded
-from pairalign.placement import token_starts
+from pairalign.placement import placed, token_starts
 from pairalign.strings import TokenString
 from pairalign.windows import LONGEST_S, Piece, Window, plan_windows, stitch, whole
 
@@ -130,6 +130,13 @@ class Tokenizer:
             method: self._assemble(waves, plans, [one[k] for one in told], method) for k, method in enumerate(methods)
         }
 
+    @torch.inference_mode()
+    def pieces(
+        self, parts: Sequence[np.ndarray], windows: Sequence[Window], options: DecodingOptions = BEAM
+    ) -> list[Piece]:
+        """The generated tokens of every window for itself, not stitched; its samples (T,) float32 are in `parts`."""
+        return [told.piece for told in self._generated(*self._encode(list(parts)), list(windows), options)]
+
     def vocabulary(self, method: str) -> int:
         """How many different tokens the strings of a method can hold."""
         return self.vocab_size + (len(self.baselines.bpe_merges) if method == "bpe" else 0)
@@ -219,17 +226,11 @@ class Tokenizer:
         condition = self.model.condition(encoded)
         decoded = decode(self.model.decoder, condition, *length_limits(features, options), options)
         starts = token_starts(self.model, encoded, decoded.tokens, decoded.lengths, decoded.attention)
-        told = []
-        for row, (window, count) in enumerate(zip(windows, decoded.lengths.tolist(), strict=True)):
-            edges = [*starts[row, :count].tolist(), int(encoded.lengths[row])]
-            seconds = [min(window.start_s + t / FRAME_RATE_HZ, window.end_s) for t in edges]
-            piece = Piece(
-                decoded.tokens[row, :count].tolist(),
-                list(zip(seconds[:-1], seconds[1:], strict=True)),
-                decoded.log_probs[row, :count].tolist(),
-            )
-            told.append(_Told(piece, bool(decoded.chose_eos[row]), _NOTHING, _NOTHING))
-        return told
+        pieces = placed(windows, decoded, starts, encoded.lengths)
+        return [
+            _Told(piece, chose_eos, _NOTHING, _NOTHING)
+            for piece, chose_eos in zip(pieces, decoded.chose_eos.tolist(), strict=True)
+        ]
 
     def _code_paths(self, encoded: Encoded, method: str) -> list["_Told"]:
         book = self.model.codebook

@@ -3,6 +3,7 @@
 Shapes: N samples; a window is a slice of the recording, its frames are 20 ms.
 """
 
+import math
 from dataclasses import dataclass
 
 from pairalign.audio import SAMPLE_RATE_HZ
@@ -55,15 +56,23 @@ def plan_windows(samples: int) -> list[Window]:
     size, hop = round(WINDOW_S * SAMPLE_RATE_HZ), round(HOP_S * SAMPLE_RATE_HZ)
     if samples <= LONGEST_S * SAMPLE_RATE_HZ:
         return [whole(samples)]
-    last = -(-(samples - size) // FRAME_SAMPLES) * FRAME_SAMPLES
+    last = last_start(samples)
     starts = [*range(0, last, hop), last]
     ends = [min(start + size, samples) for start in starts]
-    # cuts lie on the frame grid too, so that a code path is cut between two frames
-    cuts = [
-        (s + e) // 2 // FRAME_SAMPLES * FRAME_SAMPLES / SAMPLE_RATE_HZ for s, e in zip(starts[1:], ends, strict=False)
-    ]
+    cuts = [cut_s(start, end) for start, end in zip(starts[1:], ends, strict=False)]
     edges = [0.0, *cuts, samples / SAMPLE_RATE_HZ]
     return [Window(*w) for w in zip(starts, ends, edges[:-1], edges[1:], strict=True)]
+
+
+def last_start(samples: int) -> int:
+    """First sample of the last window of a recording that is longer than one window."""
+    return -(-(samples - round(WINDOW_S * SAMPLE_RATE_HZ)) // FRAME_SAMPLES) * FRAME_SAMPLES
+
+
+def cut_s(start: int, end: int) -> float:
+    """Where a window that begins with sample `start` takes over from one that ends at `end`, seconds."""
+    # cuts lie on the frame grid too, so that a code path is cut between two frames
+    return (start + end) // 2 // FRAME_SAMPLES * FRAME_SAMPLES / SAMPLE_RATE_HZ
 
 
 def stitch(windows: list[Window], pieces: list[Piece]) -> Piece:
@@ -71,25 +80,26 @@ def stitch(windows: list[Window], pieces: list[Piece]) -> Piece:
 
     Spans stay increasing (neighbours of a seam meet half-way), and a token told by both windows is told once.
     """
-    ids: list[int] = []
-    spans: list[tuple[float, float]] = []
-    log_probs: list[float] = []
+    told = Piece([], [], [])
     for window, piece in zip(windows, pieces, strict=True):
-        last = window is windows[-1]
-        seam = bool(ids)
-        for token, (start_s, end_s), log_prob in zip(piece.ids, piece.spans_s, piece.log_probs, strict=True):
-            middle_s = (start_s + end_s) / 2
-            if middle_s < window.keep_from_s or (middle_s >= window.keep_to_s and not last):
+        extend(told, piece, window.keep_from_s, math.inf if window is windows[-1] else window.keep_to_s)
+    return told
+
+
+def extend(told: Piece, piece: Piece, keep_from_s: float, keep_to_s: float) -> None:
+    """Put the tokens of the next window whose middle lies in [keep_from_s, keep_to_s) behind what is told so far."""
+    seam = bool(told.ids)
+    for token, (start_s, end_s), log_prob in zip(piece.ids, piece.spans_s, piece.log_probs, strict=True):
+        if not keep_from_s <= (start_s + end_s) / 2 < keep_to_s:
+            continue
+        if seam:
+            seam = False
+            before_s, before_e = told.spans_s[-1]
+            if told.ids[-1] == token:
+                told.spans_s[-1] = (before_s, end_s)
                 continue
-            if seam:
-                seam = False
-                before_s, before_e = spans[-1]
-                if ids[-1] == token:
-                    spans[-1] = (before_s, end_s)
-                    continue
-                meet_s = min(max((before_e + start_s) / 2, before_s), end_s)
-                spans[-1], start_s = (before_s, meet_s), meet_s
-            ids.append(token)
-            spans.append((start_s, end_s))
-            log_probs.append(log_prob)
-    return Piece(ids, spans, log_probs)
+            meet_s = min(max((before_e + start_s) / 2, before_s), end_s)
+            told.spans_s[-1], start_s = (before_s, meet_s), meet_s
+        told.ids.append(token)
+        told.spans_s.append((start_s, end_s))
+        told.log_probs.append(log_prob)

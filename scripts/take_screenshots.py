@@ -11,10 +11,13 @@ import argparse
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from pairalign.audio import read_audio, write_audio
 
 ROOT = Path(__file__).resolve().parents[1]
 # name -> theme, width, height; phones show what is on the screen, the others the whole page
@@ -22,6 +25,7 @@ SIZES = {"light": ("light", 1280, 900), "dark": ("dark", 1280, 900), "phone": ("
 # tab -> what to press, and what has to be there before the picture is taken
 TABS = {
     "tokenize": ("#pa-tokenize", ("#pa-results .pa-chip", "#pa-plot .main-svg")),
+    "live": ("#pa-live-start", (".pa-live-chip[data-final]:nth-child(40)",)),
     "views": ("#pa-views", ("#pa-views-results .pa-chip", "#pa-views-plot-b .main-svg")),
     "sweep": ("#pa-sweep", ("#pa-sweep-plot .main-svg",)),
     "compare": ("#pa-compare", (".pa-tab:has(#pa-compare) .pa-results table",)),
@@ -52,16 +56,18 @@ def start_app(checkpoint: str, device: str) -> tuple[subprocess.Popen, str]:
 
 
 def take(url: str, audio: Path, out: Path, chromium: str, tabs: list[str]) -> list[Path]:
-    """Use every tab with `audio` in every size and photograph the page."""
+    """Use every tab with `audio` in every size and photograph the page; Chromium's fake microphone plays `audio`."""
     from playwright.sync_api import sync_playwright
 
     written = []
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(
-            executable_path=chromium, headless=False, args=["--headless=new", "--no-sandbox", "--hide-scrollbars"]
-        )
+    flags = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--use-fake-ui-for-media-stream"]
+    with sync_playwright() as tool, tempfile.TemporaryDirectory() as folder:
+        heard = Path(folder) / "heard.wav"
+        write_audio(heard, read_audio(audio))
+        flags += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={heard}"]
+        browser = tool.chromium.launch(executable_path=chromium, headless=False, args=flags)
         for size, (theme, width, height) in SIZES.items():
-            page = browser.new_page(viewport={"width": width, "height": height})
+            page = browser.new_page(viewport={"width": width, "height": height}, permissions=["microphone"])
             page.set_default_timeout(120_000)
             page.goto(f"{url}?__theme={theme}")
             page.locator('#pa-audio button[aria-label="Upload file"]').click()
@@ -72,6 +78,8 @@ def take(url: str, audio: Path, out: Path, chromium: str, tabs: list[str]) -> li
                 written.append(out / f"{tab}-{size}.png")
                 page.screenshot(path=str(written[-1]), full_page=size != "phone")
                 shrink(written[-1])
+                if tab == "live":
+                    page.click(TABS[tab][0])  # it listens until it is stopped
             page.close()
         browser.close()
     return written

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,18 @@ def speech_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def app_url(tiny_checkpoint: Path) -> Iterator[str]:
+    with launched("--checkpoint", str(tiny_checkpoint)) as url:
+        yield url
+
+
+@contextmanager
+def launched(*flags: str, **environment: str) -> Iterator[str]:
+    """Address of an app.py that runs meanwhile, with these flags, on a CPU."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--device", "cpu"]
-    server = subprocess.Popen([*command, "--checkpoint", str(tiny_checkpoint)], env=dict(os.environ))
+    command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--device", "cpu", *flags]
+    server = subprocess.Popen(command, env=dict(os.environ, **environment))
     url = f"http://127.0.0.1:{port}/"
     try:
         _wait_for(url, server)
@@ -85,7 +93,7 @@ def open_page(browser, app_url: str) -> Iterator[Callable]:
     """Opens the app in a fresh context; at the end of the test the console must hold no error."""
     contexts, errors = [], []
 
-    def open_it(theme: str = "light", width: int = 1280, height: int = 900, allowed: str = ""):
+    def open_it(theme: str = "light", width: int = 1280, height: int = 900, allowed: str = "", url: str = app_url):
         context = browser.new_context(viewport={"width": width, "height": height}, permissions=["microphone"])
         contexts.append(context)
         page = context.new_page()
@@ -97,7 +105,7 @@ def open_page(browser, app_url: str) -> Iterator[Callable]:
                 errors.append(line.text) if line.type == "error" and not (allowed and allowed in line.text) else None
             ),
         )
-        page.goto(f"{app_url}?__theme={theme}")
+        page.goto(f"{url}?__theme={theme}")
         page.wait_for_selector("#pa-tokenize")
         return page
 
