@@ -151,6 +151,15 @@ def test_tokens_selected_in_the_tokenize_tab_are_searched_for(open_page, speech_
     assert "7 VQ tokens" in page.inner_text("#pa-archive-summary")
 
 
+def test_on_a_phone_a_whole_string_is_handed_over(open_page, speech_wav):
+    page = open_page(width=390, height=844)
+    upload(page, speech_wav)
+    page.click("#pa-tokenize")
+    page.locator("#pa-strings [data-action='find']").first.click()
+    page.wait_for_selector(".pa-hit")
+    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
+
+
 def test_what_is_no_token_is_named(open_page):
     page = open_page()
     open_archive(page)
