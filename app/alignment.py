@@ -21,12 +21,22 @@ MEANINGS = {
 
 
 def alignment_html(
-    a: TokenString, b: TokenString, label_a: str, label_b: str, sound_a: str, sound_b: str, figure: str = ""
+    a: TokenString,
+    b: TokenString,
+    label_a: str,
+    label_b: str,
+    sound_a: str,
+    sound_b: str,
+    figure: str = "",
+    begins_b: float = 0.0,
 ) -> str:
     """Both strings in shared columns, A above B, with a legend and the edit script as a table.
 
+    A string without a duration was typed: its tokens have no times.
+
     sound_a, sound_b: ids of the players that hold the recordings behind the strings.
     figure: where given, the plots "<figure>-a" and "<figure>-b" show the strings and mark what is pointed at.
+    begins_b: where the sound of B begins, in seconds of B's times; more than 0 for a clip of a longer recording.
     Raises: ValueError for strings of different models.
     """
     found = align(a, b)
@@ -40,20 +50,22 @@ def alignment_html(
     return (
         f'<div class="pa-pair"><div class="pa-pair-grid">{_lane(found, shown, "a", label_a, sound_a, figure)}'
         f'<div class="pa-links" role="group" aria-label="Columns: play A, then B">{links}</div>'
-        f"{_lane(found, shown, 'b', label_b, sound_b, figure)}</div>{note}{_legend()}"
+        f"{_lane(found, shown, 'b', label_b, sound_b, figure, begins_b)}</div>{note}{_legend()}"
         f'<details class="pa-script"><summary>Edit script as a table</summary>{_table(found, shown)}</details>'
         '<p class="pa-sr" role="status" data-status></p></div>'
     )
 
 
-def _lane(found: Alignment, shown: Sequence[Edit], side: str, label: str, sound: str, figure: str) -> str:
+def _lane(
+    found: Alignment, shown: Sequence[Edit], side: str, label: str, sound: str, figure: str, begins_s: float = 0.0
+) -> str:
     """One string: its head and a cell per column. The stylesheet lays the cells of both lanes on one grid."""
     string = getattr(found, side)
     cells = "".join(_cell(found, column, edit, side) for column, edit in enumerate(shown))
     plot = f' data-figure="{escape(figure)}-{side}"' if figure else ""
     return (
         f'<section class="pa-lane" data-side="{side}" data-method="{escape(string.method)}"'
-        f' data-sound="{escape(sound)}"{plot} data-text="{escape(string.text)}"'
+        f' data-sound="{escape(sound)}" data-begins="{begins_s:.4f}"{plot} data-text="{escape(string.text)}"'
         f' data-ids="{" ".join(map(str, string.ids))}">{lane_head(string, label)}'
         f'<div class="pa-row" role="group" aria-label="{escape(label)}: tokens">{cells}</div></section>'
     )
@@ -65,13 +77,15 @@ def _cell(found: Alignment, column: int, edit: Edit, side: str) -> str:
     if index is None:
         return f'<span class="pa-gap" style="--i:{column}" aria-hidden="true"></span>'
     token_id, (start, end) = string.ids[index], string.spans_s[index]
-    said = f"{side.upper()} token {index + 1}, id {token_id}, {start:.2f}–{end:.2f} s, {_edit_said(found, edit, side)}"
+    when = f"{start:.2f}–{end:.2f}" if string.duration_s else ""
+    timed = f"{when} s, " if when else ""
+    said = f"{side.upper()} token {index + 1}, id {token_id}, {timed}{_edit_said(found, edit, side)}"
     first = 0 if index == 0 else -1
     return (
         f'<button type="button" class="pa-chip" data-op="{edit.op}" data-column="{column}" data-start="{start:.4f}"'
         f' data-end="{end:.4f}" data-id="{token_id}" tabindex="{first}" style="--i:{column};--h:{hue(token_id):.0f}"'
         f' aria-label="{escape(said)}" title="{escape(said)}"><b>{escape(string.text[index])}</b>'
-        f"<i>{token_id}</i><small>{start:.2f}–{end:.2f}</small></button>"
+        f"<i>{token_id}</i><small>{when}</small></button>"
     )
 
 
@@ -123,8 +137,8 @@ def _table_cells(found: Alignment, edit: Edit, side: str) -> tuple[str, str, str
     string, index = getattr(found, side), getattr(edit, side)
     if index is None:
         return ("–",) * 4
-    start, end = string.spans_s[index]
-    return escape(string.text[index]), str(string.ids[index]), f"{start:.2f}", f"{end:.2f}"
+    times = [f"{time:.2f}" if string.duration_s else "–" for time in string.spans_s[index]]
+    return (escape(string.text[index]), str(string.ids[index]), *times)
 
 
 def alignment_numbers(a: TokenString, b: TokenString, apart_ms: float | None = None) -> str:

@@ -18,12 +18,18 @@ PAGE_S = 60.0  # longer recordings are shown a minute at a time, the same minute
 
 
 def chips_html(
-    string: TokenString, label: str, sound: str = "pa-player", figure: str = "pa-plot", within: range | None = None
+    string: TokenString,
+    label: str,
+    sound: str = "pa-player",
+    figure: str = "pa-plot",
+    within: range | None = None,
+    find: bool = False,
 ) -> str:
     """The chips of one string: `<button>`s one can reach by Tab, walk with the arrow keys and play with Enter.
 
     sound, figure: ids of the player that holds the string's recording, and of the plots (space between) that show it.
     within: positions of the tokens to show; all by default.
+    find: whether tokens can be selected and looked for in an archive.
     """
     within = range(len(string)) if within is None else within
     shown = within[:MAX_CHIPS]
@@ -38,7 +44,7 @@ def chips_html(
     return (
         f'<section class="pa-lane" data-method="{escape(string.method)}" data-sound="{sound}" data-figure="{figure}"'
         f' data-first="{shown.start}" data-text="{escape(string.text)}" data-ids="{" ".join(map(str, string.ids))}">'
-        f"{lane_head(string, label)}"
+        f"{lane_head(string, label, find)}"
         f'<div class="pa-chips" role="group" aria-label="{escape(label)} tokens"'
         f' style="--chip:{_chip_px(string)}px">{chips}</div>{more}</section>'
     )
@@ -67,16 +73,18 @@ def _probability(string: TokenString, index: int) -> str:
     return f", probability {math.exp(string.log_probs[index]):.2f}"
 
 
-def lane_head(string: TokenString, label: str) -> str:
-    """Name, length and rate of a string, and the buttons that play and copy it; stands inside its `.pa-lane`."""
+def lane_head(string: TokenString, label: str, find: bool = False) -> str:
+    """Name, length and rate of a string, and the buttons that play, copy and find it; stands in its `.pa-lane`."""
     limit = '<span class="pa-badge">stopped at the length limit</span>' if string.stopped_by == "limit" else ""
     empty = "" if len(string) else " disabled"
+    rate = f" · {string.tokens_per_s:.1f}/s" if string.duration_s else ""
+    search = f'<button type="button" data-action="find"{empty}>Search archive</button>' if find else ""
     return (
         f'<div class="pa-lane-head"><h3>{escape(label)}</h3>'
-        f"<span>{len(string):,} tokens · {string.tokens_per_s:.1f}/s</span>{limit}"
+        f"<span>{len(string):,} tokens{rate}</span>{limit}"
         f'<span class="pa-actions"><button type="button" data-action="play"{empty}>▶ Play all</button>'
         f'<button type="button" data-action="copy-text"{empty}>Copy string</button>'
-        f'<button type="button" data-action="copy-ids"{empty}>Copy ids</button></span></div>'
+        f'<button type="button" data-action="copy-ids"{empty}>Copy ids</button>{search}</span></div>'
     )
 
 
@@ -106,7 +114,9 @@ def _clock(seconds: float) -> str:
 def strings_html(result: TokenizeResult, page: int = 0, figure: str = "pa-plot") -> str:
     """All strings of a result, one lane of chips below the other, and a line that tells about the token in hand."""
     lanes = "".join(
-        chips_html(string, METHOD_LABELS.get(method, method), figure=figure, within=page_tokens(string, page))
+        chips_html(
+            string, METHOD_LABELS.get(method, method), figure=figure, within=page_tokens(string, page), find=True
+        )
         for method, string in result.strings.items()
     )
     return (
@@ -119,7 +129,8 @@ READOUT_HINT = "Point at a token, or move to it with the keyboard, to see its ti
 KEYS_HTML = (
     '<p class="pa-hint pa-keys"><kbd>←</kbd> <kbd>→</kbd> <kbd>Home</kbd> <kbd>End</kbd> move along a string ·'
     " <kbd>↑</kbd> <kbd>↓</kbd> go to the string above or below · <kbd>Enter</kbd> plays the token ·"
-    " <kbd>Space</kbd> plays or pauses the string · <kbd>Esc</kbd> stops</p>"
+    " <kbd>Space</kbd> plays or pauses the string · <kbd>Esc</kbd> stops · <kbd>Shift</kbd> with a click or an arrow"
+    " selects tokens to search the archive for</p>"
 )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app import parts
+from app.archives import Archives
 from app.services import Services
-from app.tabs import compare, learn, live, model_choice, sweep, tokenize, train, views
+from app.tabs import archive, compare, learn, live, model_choice, sweep, tokenize, train, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_SECONDS = 3_600
@@ -21,6 +22,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospac
 
 def build(services: Services) -> gr.Blocks:
     """The whole page. Loads the checkpoint, because the header tells about it."""
+    archives = Archives(services)
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
         checkpoint = model_choice.build(services, page)
         audio = parts.recording(services)
@@ -33,11 +35,13 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 controls["views"] = views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
-                controls["sweep"] = sweep.build(services, audio)
-            with gr.Tab("Train", id="train", elem_classes="pa-tab"):
-                train.build(services, audio, checkpoint, page)
+                controls["sweep"] = sweep.build(services, audio, archives)
             with gr.Tab("Compare", id="compare", elem_classes="pa-tab"):
                 compare.build(services, audio)
+            with gr.Tab("Archive", id="archive", elem_classes="pa-tab") as tab:
+                archive.build(services, audio, tab, archives)
+            with gr.Tab("Train", id="train", elem_classes="pa-tab"):
+                train.build(services, audio, checkpoint, page)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, controls)
     page.queue(max_size=32)

@@ -30,6 +30,7 @@ TABS = {
     "sweep": ("#pa-sweep", ("#pa-sweep-plot .main-svg",)),
     "train": ("#pa-train-status", ("#pa-train-compared table", "#pa-train-plot .main-svg")),  # the latest run, if any
     "compare": ("#pa-compare", (".pa-tab:has(#pa-compare) .pa-results table",)),
+    "archive": ("#pa-archive", (".pa-hit", "#pa-archive-distances .main-svg")),
     "learn": ("#pa-reveal", (".pa-verdict",)),
 }
 COLOURS = 128  # of a palette: a third of the size, and nobody sees it

@@ -63,8 +63,9 @@
     }
     stop(); // another chip may have been pressed while the recording was loading
     paused = null;
-    from = Math.max(0, Math.min(from, buffer.duration));
-    to = Math.max(from, Math.min(to, buffer.duration));
+    const begins = Number(lane.dataset.begins ?? 0); // the sound may be a clip: where it begins, in the strings' time
+    from = Math.max(begins, Math.min(from, begins + buffer.duration));
+    to = Math.max(from, Math.min(to, begins + buffer.duration));
     const source = new AudioBufferSourceNode(context, { buffer });
     const gain = new GainNode(context, { gain: 0 });
     const begun = context.currentTime;
@@ -79,7 +80,7 @@
     if (!chip) name(lane, "❚❚ Pause");
     lane.dataset.played = `${from.toFixed(3)}-${to.toFixed(3)}`; // what was played last, for tests and for styles
     if (chip) chip.dataset.playing = "";
-    source.start(begun, from, to - from + FADE_S);
+    source.start(begun, from - begins, to - from + FADE_S);
     requestAnimationFrame(tick);
   }
 
@@ -151,6 +152,7 @@
     const lane = button.closest(".pa-lane");
     if (button.dataset.action === "copy-text") return copy(button, lane.dataset.text);
     if (button.dataset.action === "copy-ids") return copy(button, lane.dataset.ids);
+    if (button.dataset.action === "find") return window.PairAlign.find(lane); // archive.js
     return toggle(lane);
   }
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.alignment import alignment_html
+from app.archives import Archives
 from app.services import Cancelled, Services
 from app.tabs import sweep_average
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
@@ -68,14 +69,14 @@ class _Output:
         return [self.heading, self.first, self.sound, self.pair]
 
 
-def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Component]:
+def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, gr.components.Component]:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
 
     Returns: the controls that a lesson may set, by name.
     """
     settings = _lay_out_settings(services)
     bar = parts.run_bar("sweep", "Sweep", HINT)
-    many = sweep_average.lay_out_inputs()
+    many = sweep_average.lay_out_inputs(archives)
     with gr.Column(elem_id="pa-sweep-results", elem_classes="pa-results"):
         out = _lay_out_output()
         mean = sweep_average.lay_out_output()
@@ -87,10 +88,10 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     swept = bar.start.click(_event(services), inputs, [out.document, result], api_name="sweep", **model)
     drawn = swept.success(_draw, [result, out.method], [mean.filled, *out.drawn], **PRIVATE)
     drawn.then(None, js=MARK_JS, **PRIVATE)
-    mean_inputs = [audio, *numbers, settings.methods, many.examples, many.files]
+    mean_inputs = [audio, *numbers, settings.methods, many.examples, many.archive, many.files]
     mean_outputs = [out.empty, out.filled, *mean.drawn]
     averaged = many.start.click(
-        sweep_average.event(services), mean_inputs, mean_outputs, api_visibility="private", **model
+        sweep_average.event(services, archives), mean_inputs, mean_outputs, api_visibility="private", **model
     )
     parts.wire_stop(services, bar, [swept, averaged])
     _wire_settings(services, audio, settings)

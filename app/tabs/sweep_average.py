@@ -9,10 +9,13 @@ from typing import Any
 import gradio as gr
 
 from app import parts, sweep_figures, sweep_words
+from app.archives import Archives
+from app.recordings import Source
 from app.services import Cancelled, Services
 from app.trajectories import AverageResult, SweepSettings, sweep_average
 
 PROGRESS = gr.Progress()
+ARCHIVE_SAMPLE = 24  # with the examples and some uploads still within MAX_RECORDINGS
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Inputs:
     """What goes into an average."""
 
     examples: gr.Checkbox
+    archive: gr.Dropdown
     files: gr.File
     start: gr.Button
 
@@ -39,18 +43,31 @@ class Output:
         return [self.filled, self.plot, self.measures, self.table]
 
 
-def lay_out_inputs() -> Inputs:
+def lay_out_inputs(archives: Archives) -> Inputs:
     """Which recordings, in the current Blocks."""
-    with gr.Accordion("Average over several recordings", open=False):
+
+    def choices() -> list[tuple[str, str]]:
+        return [("none", ""), *((name, name) for name in archives.names())]
+
+    with gr.Accordion("Average over several recordings", open=False) as panel:
         with gr.Row():
             with gr.Column(scale=1, min_width=240):
                 examples = gr.Checkbox(True, label="The shipped examples")
+                archive = gr.Dropdown(
+                    choices(),
+                    value="",
+                    label="Recordings of an archive",
+                    info=f"Up to {ARCHIVE_SAMPLE} of them, evenly spread.",
+                    elem_id="pa-average-archive",
+                )
                 gr.HTML('<p class="pa-hint">With the recording above, if there is one.</p>', apply_default_css=False)
                 start = gr.Button("Average", elem_id="pa-average")
             files = gr.File(
                 label="More recordings", file_count="multiple", file_types=["audio"], height=130, scale=2, min_width=260
             )
-    return Inputs(examples, files, start)
+    # archives may have been made since the page was opened
+    panel.expand(lambda: gr.update(choices=choices()), None, archive, show_progress="hidden", api_visibility="private")
+    return Inputs(examples, archive, files, start)
 
 
 def lay_out_output() -> Output:
@@ -63,7 +80,7 @@ def lay_out_output() -> Output:
     return Output(filled, plot, measures, table)
 
 
-def event(services: Services) -> Callable[..., tuple[Any, ...]]:
+def event(services: Services, archives: Archives) -> Callable[..., tuple[Any, ...]]:
     """What the button does: the same sweep over all recordings."""
 
     def average(
@@ -73,17 +90,23 @@ def event(services: Services) -> Callable[..., tuple[Any, ...]]:
         step: float | None,
         methods: list[str],
         examples: bool,
+        archive: str | None,
         files: list[str] | None,
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        sources, settings = parts.sources(audio, examples, files), SweepSettings(kind, stop, step, 0.0, methods)
+        settings = SweepSettings(kind, stop, step, 0.0, methods)
 
         def report(done: float) -> None:
             progress(done, desc="Sweeping")
 
+        def work() -> AverageResult:
+            kept = archives.sample(archive, ARCHIVE_SAMPLE) if archive else []
+            sources = parts.sources(audio, examples, files) + [Source(str(path), path.name) for path in kept]
+            return sweep_average(services, sources, settings, report, parts.run_id(request))
+
         try:
-            found = parts.readably(lambda: sweep_average(services, sources, settings, report, parts.run_id(request)))
+            found = parts.readably(work)
         except Cancelled:
             return (gr.skip(),) * 6  # the old result stays
         return _draw(found)

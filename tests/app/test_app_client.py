@@ -100,7 +100,15 @@ def test_regenerate_refuses_in_one_readable_sentence(client, recordings, options
 
 def test_the_public_events_are_verbs_and_documented(client):
     named = client.view_api(return_format="dict")["named_endpoints"]
-    assert sorted(named) == ["/compare", "/regenerate", "/sweep", "/tokenize", "/views"]
+    assert sorted(named) == [
+        "/archive_info",
+        "/archive_search",
+        "/compare",
+        "/regenerate",
+        "/sweep",
+        "/tokenize",
+        "/views",
+    ]
     for about in named.values():
         assert len(about["description"].split()) > 8
         assert not any(one["parameter_name"].startswith("value_") for one in about["parameters"])

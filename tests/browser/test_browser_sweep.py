@@ -117,14 +117,16 @@ def test_an_impossible_step_keeps_the_old_result(swept):
     assert page.locator(".pa-ribbon-row").count() == 6
 
 
-def test_the_examples_give_an_average(open_page):
+def test_the_examples_and_an_archive_give_an_average(open_page):
     page = open_page()
     page.get_by_role("tab", name="Sweep").click()
     page.get_by_label("Step (ms)").fill("50")
     page.get_by_role("button", name="Average over several recordings").click()
+    page.locator("#pa-average-archive input").click()
+    page.get_by_role("option", name="demo").click()
     page.click("#pa-average")
     page.wait_for_selector("#pa-average-plot .main-svg")
-    assert "Mean of 6 recordings" in page.inner_text("#pa-sweep-results")
+    assert "Mean of 30 recordings" in page.inner_text("#pa-sweep-results")
 
 
 def test_a_phone_in_the_dark(open_page, speech_wav):

@@ -1,0 +1,97 @@
+"""The part of the Archive tab that makes archives and adds recordings to them."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app import archive_words, parts
+from app.archives import Archives
+from app.services import Services
+from pairalign.archive.ingest import Progress
+from pairalign.training.corpora import AUDIO_SUFFIXES
+
+PROGRESS = gr.Progress()
+
+
+def build(services: Services, archives: Archives, name: gr.Dropdown) -> list[Any]:
+    """Lay it out in the current Blocks; returns the events after which the archive `name` is to be shown anew."""
+    if archives.refusal:
+        gr.HTML(f'<p class="pa-hint">{escape(archives.refusal)}</p>', apply_default_css=False)
+        return []
+    with gr.Accordion("Add recordings, or make an archive", open=False, elem_id="pa-archive-adding"):
+        with gr.Row():
+            fresh = gr.Textbox(
+                label="Name of a new archive",
+                placeholder="for example my-talks",
+                info="Letters, digits, - and _.",
+                max_lines=1,
+                scale=3,
+                min_width=220,
+                elem_id="pa-archive-fresh",
+            )
+            create = gr.Button("Make archive", scale=1, min_width=140, elem_id="pa-archive-create")
+        with gr.Row():
+            files = gr.File(
+                label="Recordings to add",
+                file_count="multiple",
+                file_types=list(AUDIO_SUFFIXES),
+                height=150,
+                scale=2,
+                min_width=260,
+                elem_id="pa-archive-files",
+            )
+            with gr.Column(scale=2, min_width=260):
+                folder = gr.Textbox(
+                    label="or a folder on this computer",
+                    placeholder="/path/to/recordings",
+                    info="With everything below it. The recordings stay where they are.",
+                    max_lines=1,
+                    elem_id="pa-archive-folder",
+                )
+                with gr.Row():
+                    start = gr.Button("Add to the archive", elem_id="pa-archive-add")
+                    stop = gr.Button("Cancel", elem_id="pa-archive-cancel", elem_classes="pa-cancel")
+        status = gr.HTML(elem_id="pa-archive-added", min_height=44, apply_default_css=False)
+
+    def make(fresh: str) -> tuple[Any, str, str]:
+        made = parts.readably(lambda: archives.create(fresh.strip()))
+        said = f'<p class="pa-note" role="status">{escape(made)} is open. Add recordings to it.</p>'
+        return gr.update(choices=archives.names(), value=made), "", said
+
+    def add(
+        name: str, files: list[str] | None, folder: str, request: gr.Request, progress: gr.Progress = PROGRESS
+    ) -> tuple[str, Any, Any]:
+        def told(done: Progress) -> None:
+            share = done.bytes_done / done.bytes if done.bytes else 0.0
+            progress(min(share, 1.0), desc=archive_words.progress_words(done))
+
+        progress(0.0, desc="Looking at the files")
+        added = parts.readably(lambda: archives.add(name, files or (), folder, _run_id(request), told))
+        keep = (gr.skip(), gr.skip()) if added.cancelled else (None, "")
+        return archive_words.added_html(added), *keep
+
+    def cancel(request: gr.Request) -> None:
+        services.stop(_run_id(request))
+
+    private = {"api_visibility": "private"}
+    made = create.click(make, fresh, [name, fresh, status], show_progress="hidden", **private)
+    # searching goes on meanwhile: both share the model batch by batch
+    added = start.click(
+        add,
+        [name, files, folder],
+        [status, files, folder],
+        show_progress_on=status,
+        concurrency_id="archive-add",
+        concurrency_limit=1,
+        **private,
+    )
+    stop.click(cancel, queue=False, show_progress="hidden", **private)
+    return [made, added]
+
+
+def _run_id(request: gr.Request) -> str:
+    """Adding goes on beside the page's other run, and is stopped by itself."""
+    return f"{parts.run_id(request)}/add"

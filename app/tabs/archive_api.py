@@ -1,0 +1,65 @@
+"""What programs can ask an archive: search and totals. Nothing on the page starts these events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import demo_archive, parts
+from app.archive_search import USUAL_QUERY_S, Options, part_of, search_audio, search_text
+from app.archives import Archives, figures_of
+from app.services import Services
+
+
+def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
+    """Wire the public events inside the current Blocks; `audio` is the page's recording."""
+    document = gr.JSON(visible=False, label="document")
+    name = gr.Textbox(demo_archive.NAME, visible=False, label="archive: its name; demo is the shipped one")
+    text = gr.Textbox("", visible=False, label="tokens: a token string to search for instead of audio")
+    mode = gr.Textbox("contains", visible=False, label="mode: contains or whole")
+    method = gr.Textbox("pairalign", visible=False, label="method: the kind of strings that are compared")
+    top = gr.Number(10, precision=0, visible=False, label="top: how many hits")
+    pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern; empty for all")
+
+    def archive_search(
+        audio: str | None, tokens: str, archive: str, mode: str, method: str, top: int, recordings: str
+    ) -> dict[str, Any]:
+        """Search an archive for what sounds like a recording, or for a token string, by edit distance.
+
+        Args: audio: a recording; of one longer than 3.4 s the first 3 s are searched for. tokens: a token string (one
+        character per token) to search for instead. archive: a name, demo by default. mode: contains (the nearest
+        stretch of each recording) or whole (windows of about 3 s). method: pairalign or vq, or what else the archive
+        keeps. top: 1 to 30 hits. recordings: a part of the path, or a pattern such as *talks/*.wav; empty for all.
+        Returns: checkpoint, model_sha256, device, archive, mode, method, query (a string as in tokenize), hits (file,
+        start_s, end_s, distance in edits, normalized by the longer string), searched_windows and elapsed_ms.
+        """
+
+        def work() -> dict[str, Any]:
+            options = Options(mode, top, recordings)
+            if tokens.strip():
+                found = search_text(archives, archive, tokens, method, options)
+            else:
+                wave = part_of(services.read(audio), 0.0, USUAL_QUERY_S)
+                found = search_audio(archives, archive, wave, (method,), options, lambda _: None)
+            return services.model_info().to_document() | found.to_document(method)
+
+        return parts.readably(work)
+
+    def archive_info(archive: str) -> dict[str, Any]:
+        """Tell what an archive holds: recordings, seconds, and for each kind of string its windows and tokens.
+
+        Args: archive: a name, demo by default. Returns: checkpoint, model_sha256, device, archive, recordings, seconds,
+        size_bytes, saving_against_vq (share of tokens) and methods: windows, tokens, vocab_size, vocab_used by method.
+        """
+
+        def work() -> dict[str, Any]:
+            figures = figures_of(archives.open(archive).info())
+            return services.model_info().to_document() | {"archive": archive} | figures
+
+        return parts.readably(work)
+
+    model = {"concurrency_id": "model", "concurrency_limit": 1}
+    inputs = [audio, text, name, mode, method, top, pattern]
+    gr.Button(visible=False).click(archive_search, inputs, document, api_name="archive_search", **model)
+    gr.Button(visible=False).click(archive_info, name, document, api_name="archive_info", **model)
