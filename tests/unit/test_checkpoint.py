@@ -107,8 +107,9 @@ def test_bad_sidecars(path):
     refused(path, "tiny.json is missing")
 
 
-def test_names(path, monkeypatch):
+def test_names(path, tmp_path, monkeypatch):
     monkeypatch.setattr(C, "CHECKPOINT_DIR", path.parent)
+    monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path / "home"))
     (path.parent / "lonely.safetensors").write_bytes(b"")
     assert C.available() == ["tiny"]
     assert C.resolve_checkpoint("tiny") == path
