@@ -10,7 +10,6 @@ import binascii
 import secrets
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +22,7 @@ from pairalign.features import HOP_SAMPLES, WINDOW_SAMPLES, raw_log_mel
 from pairalign.microphone import Capture, find_microphone, microphones
 from pairalign.streaming import KEPT_S, LiveToken, Stream, Update
 from pairalign.strings import glyph
+from pairalign.threads import thread_pool
 
 MAX_STREAMS = {False: 32, True: 8}  # by public
 IDLE_S = 600.0  # so long after it ended, a stream's last seconds can still be kept
@@ -53,7 +53,7 @@ class LiveStreams:
         self.limit_s = services.limits.max_duration_s if services.public else None
         self._streams: dict[str, _Live] = {}
         self._lock = threading.Lock()
-        self._decoding = _single_threaded()
+        self._decoding = thread_pool(1)  # one thread of torch is best for streams
 
     def microphones(self) -> list[tuple[int, str]]:
         """The server's own microphones, none unless the app was started with --mic."""
@@ -155,15 +155,6 @@ class LiveStreams:
         if over and not end:
             answer["ended"] = f"Listening ends after {self.limit_s:g} seconds here. Press Start to begin again."
         return answer
-
-
-def _single_threaded() -> ThreadPoolExecutor:
-    """A thread in which torch computes with one thread, which is best for streams; it is left alone elsewhere."""
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(1, "live", torch.set_num_threads, (1,))
-    pool.submit(torch.get_num_threads).result()
-    torch.set_num_threads(before)  # threads that begin from now on take what was set last, those that run keep theirs
-    return pool
 
 
 def _document(stream: Stream, update: Update) -> dict[str, Any]:

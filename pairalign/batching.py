@@ -3,15 +3,18 @@
 Shapes: B windows, T frames, D features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
 from typing import TypeVar
 
 import numpy as np
 import torch
 
+from pairalign.threads import shares, thread_pool
 from pairalign.windows import Window
 
 Result = TypeVar("Result")
+LEAST_BATCH = 8  # smaller ones are mostly the work of Python, which threads do not share
 
 
 def each_window(
@@ -21,23 +24,54 @@ def each_window(
     batch_size: int,
     warps: Sequence[float] | None,
     progress: Callable[[float], None] | None = None,
+    threads: int = 1,
 ) -> list[Result]:
-    """What `work` says of every window, in order of recordings; `batch_size` windows are given to it at a time."""
+    """What `work` says of every window, in order of recordings; up to `batch_size` windows are given to it at a time.
+
+    threads: of a CPU that may be used; with more than one, several batches are worked on side by side.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; use 1 or more.")
     jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
     # windows of like length share a batch: less padding, same strings
     order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)
-    results: list[Result | None] = [None] * len(jobs)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    workers, torch_threads = shares(threads)
+    size = min(batch_size, max(LEAST_BATCH, -(-len(order) // workers)))
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+
+    @torch.inference_mode()  # of the thread that it runs in
+    def run(chosen: list[int]) -> list[Result]:
         parts = [waves[r][w.start : w.end] for r, w in (jobs[k] for k in chosen)]
         warp = None if warps is None else torch.tensor([warps[jobs[k][0]] for k in chosen], dtype=torch.float32)
-        for k, one in zip(chosen, work(parts, [jobs[k][1] for k in chosen], warp), strict=True):
+        return work(parts, [jobs[k][1] for k in chosen], warp)
+
+    results: list[Result | None] = [None] * len(jobs)
+    done = 0
+    for chosen, told in _told(run, batches, workers, torch_threads):
+        for k, one in zip(chosen, told, strict=True):
             results[k] = one
+        done += len(chosen)
         if progress:
-            progress(min(1.0, (start + len(chosen)) / len(order)))
+            progress(done / len(order))
     return results
+
+
+def _told(
+    run: Callable[[list[int]], list[Result]], batches: list[list[int]], workers: int, torch_threads: int
+) -> Iterator[tuple[list[int], list[Result]]]:
+    """Batches and what is said of them, as they are done."""
+    workers = min(workers, len(batches))
+    if workers < 2:
+        yield from ((chosen, run(chosen)) for chosen in batches)
+        return
+    pool = thread_pool(workers, torch_threads)
+    try:
+        # the longest windows first: the short ones fill what is left over at the end
+        waiting = {pool.submit(run, chosen): chosen for chosen in reversed(batches)}
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def unpadded(values: torch.Tensor, lengths: torch.Tensor) -> list[np.ndarray]:

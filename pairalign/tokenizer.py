@@ -125,7 +125,7 @@ class Tokenizer:
                     told.append(self._code_paths(heard[1], method))
             return list(zip(*told, strict=True))
 
-        told = each_window(waves, plans, write, batch_size, warps, progress)
+        told = each_window(waves, plans, write, batch_size, warps, progress, self._threads())
         return {
             method: self._assemble(waves, plans, [one[k] for one in told], method) for k, method in enumerate(methods)
         }
@@ -172,7 +172,7 @@ class Tokenizer:
             encoded = self._encode(parts, warp)[1]
             return unpadded(encoded.latents, encoded.lengths)
 
-        told = iter(each_window(waves, plans, hear, batch_size, warps))
+        told = iter(each_window(waves, plans, hear, batch_size, warps, None, self._threads()))
         return [join_windows(plan, [next(told) for _ in plan]) for plan in plans]
 
     def condition_gain(
@@ -205,6 +205,9 @@ class Tokenizer:
                 "Use a part of it that is no longer."
             )
         return self.model.condition(self._encode([wave])[1])
+
+    def _threads(self) -> int:
+        return torch.get_num_threads() if self.device == "cpu" else 1
 
     def _padded(
         self, waves: list[np.ndarray], warp: torch.Tensor | None

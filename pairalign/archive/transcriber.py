@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
 BATCH_WINDOWS = 32
-_BATCHES_AT_ONCE = 2  # windows of like length share a batch: a few batches are sorted together
+_BATCHES_AT_ONCE = 8  # windows of like length share a batch, and a CPU works on several batches at a time
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ class Transcriber:
 
     def _strings(self, waves: list[np.ndarray]) -> list[dict[str, TokenString]]:
         """The strings of each wave by method; a silent part of a long recording has empty ones."""
-        told: list[dict[str, TokenString]] = []
-        heard = [wave for wave in waves if _is_sound(wave)]
+        sounds = [_is_sound(wave) for wave in waves]
+        heard = [wave for wave, sound in zip(waves, sounds, strict=True) if sound]
         found = self.tokenizer.tokenize_methods(heard, self.methods, self.batch_windows) if heard else {}
         rows = iter(zip(*found.values(), strict=True))
-        for wave in waves:
-            if _is_sound(wave):
-                told.append(dict(zip(self.methods, next(rows), strict=True)))
-            else:
-                told.append({method: self._silence(len(wave), method) for method in self.methods})
-        return told
+        return [
+            dict(zip(self.methods, next(rows), strict=True))
+            if sound
+            else {method: self._silence(len(wave), method) for method in self.methods}
+            for wave, sound in zip(waves, sounds, strict=True)
+        ]
 
     def _silence(self, samples: int, method: str) -> TokenString:
         sizes = self.tokenizer.vocabulary(method)
