@@ -22,8 +22,8 @@ import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ, AudioError, AudioLimits, read_parts
 
-PART_S = 300.0
-AHEAD_S = 600.0  # as much audio may wait, decoded, for the tokenizer
+PART_S = 60.0
+AHEAD_S = 120.0  # as much audio may wait, decoded, for the tokenizer
 LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_bytes=20_000_000_000)
 
 

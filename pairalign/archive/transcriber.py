@@ -17,7 +17,7 @@ from pairalign.windows import HOP_S, WINDOW_S
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
-BATCH_WINDOWS = 32
+BATCH_WINDOWS = 12
 _BATCHES_AT_ONCE = 8  # windows of like length share a batch, and a CPU works on several batches at a time
 
 
