@@ -7,6 +7,7 @@ replaced, and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -100,7 +101,8 @@ class Decoders:
                         self._put(Part(number, error="the decoder crashed on this file. Convert it to WAV", last=True))
         finally:
             if process is not None:
-                process.stdin.close()
+                with contextlib.suppress(OSError):  # it may have been killed with a path on its way
+                    process.stdin.close()
                 process.wait()
                 process.stdout.close()
             with self._change:
