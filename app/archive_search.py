@@ -19,9 +19,10 @@ from app.services import Progress, to_int16
 from pairalign.archive import search
 from pairalign.archive.archive import MODES, Archive
 from pairalign.archive.column import pack_arrays
+from pairalign.archive.decoder import LIMITS
 from pairalign.archive.hit import Hit
 from pairalign.audio import SAMPLE_RATE_HZ, slice_audio
-from pairalign.resample import resample_blocks
+from pairalign.excerpt import read_excerpt
 from pairalign.strings import TokenString, ids_from_text
 from pairalign.windows import LONGEST_S
 
@@ -232,12 +233,8 @@ def hit_clip(hit: Hit) -> Clip:
     begins_s = max(0.0, hit.start_s - CONTEXT_S)
     ends_s = min(hit.end_s + CONTEXT_S, begins_s + LONGEST_CLIP_S)
     try:
-        with soundfile.SoundFile(hit.path) as file:
-            file.seek(min(round(begins_s * file.samplerate), file.frames))
-            frames = file.read(round((ends_s - begins_s) * file.samplerate), dtype="float32", always_2d=True)
-            blocks = resample_blocks(iter([frames.mean(axis=1)]), file.samplerate, SAMPLE_RATE_HZ)
-            wave = np.concatenate([np.zeros(0, np.float32), *blocks])
-    except (OSError, RuntimeError, ValueError) as error:
+        wave = read_excerpt(hit.path, begins_s, ends_s, LIMITS)
+    except (OSError, ValueError) as error:
         return Clip(problem=f"The audio file cannot be read any more ({type(error).__name__}).")
     if not len(wave):
         return Clip(problem="The audio file is shorter than when it was added.")

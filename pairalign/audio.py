@@ -30,6 +30,7 @@ __all__ = [
     "AudioError",
     "AudioLimits",
     "as_float",
+    "open_regular",
     "read_audio",
     "read_parts",
     "slice_audio",
@@ -132,7 +133,7 @@ def _shown(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)[:120] or "(no name)"
 
 
-def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO:
     """Open after the checks that need no decoder; by descriptor, so that what was checked is what is read."""
     if not os.fspath(path):
         raise AudioError("no file name given")
@@ -179,7 +180,7 @@ class _Source:
 def _decoded(path: str | os.PathLike[str], limits: AudioLimits) -> Iterator[tuple[Iterator[np.ndarray], int]]:
     """Blocks (time, channels) of the recording at `path` and their rate; errors inside name the file."""
     try:
-        with _open_regular(path, limits) as file:
+        with open_regular(path, limits) as file:
             container = inspect(file, os.fstat(file.fileno()).st_size)
             file.seek(0)
             with _decoder(file, container) as sound:

@@ -181,6 +181,8 @@ def main() -> int:
         for trial in choose(utterances, bank, args.speakers):
             results.append(run_speaker(args, trial, bank, base))
             print(summary(results), file=sys.stderr)
+            if results[-1].get("state") == "stopped":  # by a signal: it was not meant for this speaker alone
+                return 0
     except (ValueError, OSError) as error:
         print(f"finetune_experiment: {error}", file=sys.stderr)
         return 2

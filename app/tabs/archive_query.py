@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import soundfile
 
 from app.archive_search import LONGEST_QUERY_S, MOST_HITS, USUAL_QUERY_S
+from pairalign.excerpt import header_duration_s
 from pairalign.windows import LONGEST_S
 
 MODES = {"Recordings that contain this": "contains", "A stretch that sounds like this as a whole": "whole"}
@@ -89,6 +89,6 @@ def wire(audio: gr.Audio, query: Query) -> None:
 def _duration_s(path: str | None) -> float:
     """By the file's header: nothing is decoded to show a slider."""
     try:
-        return soundfile.info(path).duration if path else 0.0
-    except (OSError, RuntimeError):  # the search will say what is wrong
+        return header_duration_s(path) if path else 0.0
+    except (OSError, ValueError):  # the search will say what is wrong
         return 0.0
