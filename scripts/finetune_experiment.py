@@ -19,6 +19,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pairalign.checkpoint import atomic_write_bytes, atomic_write_json, own_checkpoints
 from pairalign.device import pick_device
 from pairalign.evaluation.protocols import make_trials, measure, tokenize_trials
@@ -32,6 +34,7 @@ from pairalign.training.status import Status
 
 UNSEEN_SHARE = 0.25  # of the speaker's recordings, for the test
 OTHERS = 300  # segments of other speakers
+REPEATS = 10  # of the few unseen recordings: other stretches of them, other views
 MEASURES = ("ned_pair", "ned_random", "separation", "tokens_per_s", "shift_50ms", "collapse_rate")
 ALLOWED_COST = 0.02
 SEED = 3
@@ -63,11 +66,14 @@ def choose(utterances: list[Utterance], bank: AudioBank, count: int) -> list[Tri
     return trials
 
 
-def figures(tokenizer: Tokenizer, bank: AudioBank, items: list[int], most: int) -> dict[str, float]:
-    """The measures on segments of these recordings, under the training views."""
-    trials = make_trials(bank, items, most, SEED)
-    found = measure(tokenize_trials(tokenizer, trials, "pairalign"), trials)
-    return {name: found[name].value for name in MEASURES}
+def figures(tokenizer: Tokenizer, bank: AudioBank, items: list[int], repeats: int = 1) -> dict[str, float]:
+    """The measures on segments of these recordings, one of each, under the training views; means of the repeats."""
+    rounds = []
+    for seed in range(SEED, SEED + repeats):
+        trials = make_trials(bank, items, OTHERS, seed)
+        found = measure(tokenize_trials(tokenizer, trials, "pairalign"), trials)
+        rounds.append([found[name].value for name in MEASURES])
+    return {name: float(mean) for name, mean in zip(MEASURES, np.mean(rounds, axis=0), strict=True)}
 
 
 def run_speaker(args: argparse.Namespace, trial: Trial, bank: AudioBank, base: Tokenizer) -> dict:
@@ -76,8 +82,8 @@ def run_speaker(args: argparse.Namespace, trial: Trial, bank: AudioBank, base: T
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"speaker": trial.speaker}
     if "before" not in found:
         found["before"] = {
-            "own": figures(base, bank, trial.unseen, OTHERS),
-            "others": figures(base, bank, trial.others, OTHERS),
+            "own": figures(base, bank, trial.unseen, REPEATS),
+            "others": figures(base, bank, trial.others),
         }
         atomic_write_json(path, found)
     if "after" not in found:
@@ -88,8 +94,8 @@ def run_speaker(args: argparse.Namespace, trial: Trial, bank: AudioBank, base: T
         tuned = load(own_checkpoints() / f"{name}.safetensors", device=args.device)
         found |= {"learned_s": float(sum(bank.durations_s[i] for i in trial.learn)), "steps": status.step}
         found["after"] = {
-            "own": figures(tuned, bank, trial.unseen, OTHERS),
-            "others": figures(tuned, bank, trial.others, OTHERS),
+            "own": figures(tuned, bank, trial.unseen, REPEATS),
+            "others": figures(tuned, bank, trial.others),
         }
         atomic_write_json(path, found)
     return found

@@ -153,20 +153,25 @@ def _shower(archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:
         except gr.Error as error:  # shown in place of the figures, which would be another archive's
             closed = archive_words.closed_html(str(name), html.unescape(error.message))
             return gr.update(choices=archives.names()), closed, "", None, "", gr.skip()
-        methods = list(info.methods) or ["pairalign", "vq"]
         return (
             gr.update(choices=archives.names()),
             archive_words.info_html(info, name),
             archive_words.totals_table_html(info),
             archive_figures.vocabulary_figure(info) if info.recordings else None,
             archive_words.frequent_table_html(info),
-            gr.update(
-                choices=[(LOOKS[one].label, one) for one in methods],
-                value=method if method in methods else methods[0],
-            ),
+            kinds(list(info.methods) or ["pairalign", "vq"], method),
         )
 
     return show
+
+
+def kinds(methods: list[str], chosen: str) -> dict[str, Any]:
+    """The update of the choice between kinds of strings when an archive that keeps `methods` was opened.
+
+    The value is left alone where it can be: tokens of another kind may have been handed over meanwhile.
+    """
+    value = {} if chosen in methods else {"value": methods[0]}
+    return gr.update(choices=[(LOOKS[one].label, one) for one in methods], **value)
 
 
 def _searcher(services: Services, archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -16,46 +17,67 @@ from pairalign.training.corpora import AUDIO_SUFFIXES
 PROGRESS = gr.Progress()
 
 
+@dataclass(frozen=True)
+class Adding:
+    """The components of this part."""
+
+    fresh: gr.Textbox
+    create: gr.Button
+    files: gr.File
+    folder: gr.Textbox
+    start: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+
+
 def build(services: Services, archives: Archives, name: gr.Dropdown) -> list[Any]:
     """Lay it out in the current Blocks; returns the events after which the archive `name` is to be shown anew."""
     if archives.refusal:
         gr.HTML(f'<p class="pa-hint">{escape(archives.refusal)}</p>', apply_default_css=False)
         return []
     with gr.Accordion("Add recordings, or make an archive", open=False, elem_id="pa-archive-adding"):
-        with gr.Row():
-            fresh = gr.Textbox(
-                label="Name of a new archive",
-                placeholder="for example my-talks",
-                info="Letters, digits, - and _.",
-                max_lines=1,
-                scale=3,
-                min_width=220,
-                elem_id="pa-archive-fresh",
-            )
-            create = gr.Button("Make archive", scale=1, min_width=140, elem_id="pa-archive-create")
-        with gr.Row():
-            files = gr.File(
-                label="Recordings to add",
-                file_count="multiple",
-                file_types=list(AUDIO_SUFFIXES),
-                height=150,
-                scale=2,
-                min_width=260,
-                elem_id="pa-archive-files",
-            )
-            with gr.Column(scale=2, min_width=260):
-                folder = gr.Textbox(
-                    label="or a folder on this computer",
-                    placeholder="/path/to/recordings",
-                    info="With everything below it. The recordings stay where they are.",
-                    max_lines=1,
-                    elem_id="pa-archive-folder",
-                )
-                with gr.Row():
-                    start = gr.Button("Add to the archive", elem_id="pa-archive-add")
-                    stop = gr.Button("Cancel", elem_id="pa-archive-cancel", elem_classes="pa-cancel")
-        status = gr.HTML(elem_id="pa-archive-added", min_height=44, apply_default_css=False)
+        part = _layout()
+    return _wire(part, services, archives, name)
 
+
+def _layout() -> Adding:
+    with gr.Row():
+        fresh = gr.Textbox(
+            label="Name of a new archive",
+            placeholder="for example my-talks",
+            info="Letters, digits, - and _.",
+            max_lines=1,
+            scale=3,
+            min_width=220,
+            elem_id="pa-archive-fresh",
+        )
+        create = gr.Button("Make archive", scale=1, min_width=140, elem_id="pa-archive-create")
+    with gr.Row():
+        files = gr.File(
+            label="Recordings to add",
+            file_count="multiple",
+            file_types=list(AUDIO_SUFFIXES),
+            height=150,
+            scale=2,
+            min_width=260,
+            elem_id="pa-archive-files",
+        )
+        with gr.Column(scale=2, min_width=260):
+            folder = gr.Textbox(
+                label="or a folder on this computer",
+                placeholder="/path/to/recordings",
+                info="With everything below it. The recordings stay where they are.",
+                max_lines=1,
+                elem_id="pa-archive-folder",
+            )
+            with gr.Row():
+                start = gr.Button("Add to the archive", elem_id="pa-archive-add")
+                stop = gr.Button("Cancel", elem_id="pa-archive-cancel", elem_classes="pa-cancel")
+    status = gr.HTML(elem_id="pa-archive-added", min_height=44, apply_default_css=False)
+    return Adding(fresh, create, files, folder, start, stop, status)
+
+
+def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdown) -> list[Any]:
     def make(fresh: str) -> tuple[Any, str, str]:
         made = parts.readably(lambda: archives.create(fresh.strip()))
         said = f'<p class="pa-note" role="status">{escape(made)} is open. Add recordings to it.</p>'
@@ -77,18 +99,18 @@ def build(services: Services, archives: Archives, name: gr.Dropdown) -> list[Any
         services.stop(_run_id(request))
 
     private = {"api_visibility": "private"}
-    made = create.click(make, fresh, [name, fresh, status], show_progress="hidden", **private)
+    made = part.create.click(make, part.fresh, [name, part.fresh, part.status], show_progress="hidden", **private)
     # searching goes on meanwhile: both share the model batch by batch
-    added = start.click(
+    added = part.start.click(
         add,
-        [name, files, folder],
-        [status, files, folder],
-        show_progress_on=status,
+        [name, part.files, part.folder],
+        [part.status, part.files, part.folder],
+        show_progress_on=part.status,
         concurrency_id="archive-add",
         concurrency_limit=1,
         **private,
     )
-    stop.click(cancel, queue=False, show_progress="hidden", **private)
+    part.stop.click(cancel, queue=False, show_progress="hidden", **private)
     return [made, added]
 
 

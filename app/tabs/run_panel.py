@@ -17,6 +17,7 @@ from pairalign.audio import SAMPLE_RATE_HZ, read_audio
 from pairalign.checkpoint import own_checkpoints
 
 EVERY_S = 2.0
+PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 PLAYER_ID = "pa-train-player"
 FILE_JS = "() => setTimeout(() => document.querySelector('#pa-train-file')?.click(), 300)"
 DELETE_JS = (
@@ -34,8 +35,47 @@ class RunView:
     draw: Callable[[str | None, Any], tuple[Any, ...]]
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """All components of the panel; `slow` are those that change only when the run gets on."""
+
+    seen: gr.State
+    timer: gr.Timer
+    run: gr.Dropdown
+    buttons: dict[str, gr.Button]
+    file: gr.DownloadButton
+    status: gr.HTML
+    filled: gr.Column
+    clip: gr.Radio
+    sound: gr.Audio
+    strings: gr.HTML
+    slow: list[gr.components.Component]
+
+    @property
+    def drawn(self) -> list[gr.components.Component]:
+        """What `_drawing` gives values for, in order."""
+        return [self.status, self.timer, self.seen, self.filled, *self.buttons.values(), *self.slow]
+
+
 def build(services: Services, runs: TrainingRuns, checkpoint: gr.Dropdown, page: gr.Blocks) -> RunView:
     """Lay out and wire, in the current Blocks. The page attaches to a run at work whenever it is loaded."""
+    part = _layout(runs, checkpoint)
+    draw = _drawing(services, runs, part)
+    run, seen, drawn = part.run, part.seen, part.drawn
+
+    def attach() -> tuple[Any, ...]:
+        name = runs.current()
+        return gr.update(choices=runs.names(), value=name), *draw(name, None)
+
+    part.timer.tick(draw, [run, seen], drawn, trigger_mode="once", **PRIVATE)
+    run.input(draw, [run, seen], drawn, **PRIVATE)
+    page.load(attach, None, [run, *drawn], **PRIVATE)
+    part.clip.input(_hear(runs), [run, part.clip], [part.sound, part.strings], **PRIVATE)
+    _wire_buttons(services, runs, part, draw, checkpoint)
+    return RunView(run, seen, drawn, draw)
+
+
+def _layout(runs: TrainingRuns, checkpoint: gr.Dropdown) -> _Parts:
     seen = gr.State(None)
     timer = gr.Timer(EVERY_S, active=False)
     run = gr.Dropdown(runs.names(), label="Run", elem_id="pa-train-run")
@@ -56,50 +96,49 @@ def build(services: Services, runs: TrainingRuns, checkpoint: gr.Dropdown, page:
         sound = parts.player(PLAYER_ID, "The clip", visible=False)
         strings = gr.HTML(apply_default_css=False, elem_id="pa-train-strings")
     slow = [plot, table, compared, clip, sound, strings, checkpoint]
-    drawn = [status, timer, seen, filled, *buttons.values(), *slow]
+    return _Parts(seen, timer, run, buttons, file, status, filled, clip, sound, strings, slow)
 
+
+def _drawing(services: Services, runs: TrainingRuns, part: _Parts) -> Callable[[str | None, Any], tuple[Any, ...]]:
     def draw(name: str | None, before: Any) -> tuple[Any, ...]:
         """Everything about a run; what has not changed since `before` is left alone."""
         if not name or name not in runs.names():
-            return (
-                train_words.EMPTY_HTML,
-                gr.Timer(active=False),
-                None,
-                gr.update(visible=False),
-                *_buttons(None),
-                *_skip(slow),
-            )
+            hidden = (gr.Timer(active=False), None, gr.update(visible=False))
+            return train_words.EMPTY_HTML, *hidden, *_buttons(None), *_skip(part.slow)
         look = parts.readably(lambda: runs.look(name))
         now = [name, look.state, len(look.log), sorted(look.report)]
         head = (train_words.status_html(look), gr.Timer(active=look.active), now, gr.update(visible=True))
         if now == before:
-            return *head, *_skip(buttons.values()), *_skip(slow)
+            return *head, *_skip(part.buttons), *_skip(part.slow)
         return *head, *_buttons(look), *_slow(look), gr.update(choices=model_choice.choices(services))
 
-    def attach() -> tuple[Any, ...]:
-        name = runs.current()
-        return gr.update(choices=runs.names(), value=name), *draw(name, None)
+    return draw
 
-    private = {"api_visibility": "private", "show_progress": "hidden"}
-    timer.tick(draw, [run, seen], drawn, trigger_mode="once", **private)
-    run.input(draw, [run, seen], drawn, **private)
-    page.load(attach, None, [run, *drawn], **private)
-    clip.input(_hear(runs), [run, clip], [sound, strings], **private)
+
+def _wire_buttons(
+    services: Services,
+    runs: TrainingRuns,
+    part: _Parts,
+    draw: Callable[[str | None, Any], tuple[Any, ...]],
+    checkpoint: gr.Dropdown,
+) -> None:
+    run, seen, drawn, buttons = part.run, part.seen, part.drawn, part.buttons
     for label, act in (
         ("Stop", runs.stop),
         ("Resume", runs.resume),
         ("Finish now", lambda name: runs.resume(name, True)),
     ):
-        pressed = buttons[label].click(_acts(act), run, None, **private)
-        pressed.success(draw, [run, seen], drawn, **private)
-    deleted = buttons["Delete"].click(_deletes(runs), run, [run, seen], js=DELETE_JS, **private)
-    deleted.success(draw, [run, seen], drawn, **private)
+        pressed = buttons[label].click(_acts(act), run, None, **PRIVATE)
+        pressed.success(draw, [run, seen], drawn, **PRIVATE)
+    deleted = buttons["Delete"].click(_deletes(runs), run, [run, seen], js=DELETE_JS, **PRIVATE)
+    deleted.success(draw, [run, seen], drawn, **PRIVATE)
     buttons["Use it"].click(
-        lambda name: gr.update(choices=model_choice.choices(services), value=name), run, checkpoint, **private
+        lambda name: gr.update(choices=model_choice.choices(services), value=name), run, checkpoint, **PRIVATE
     )
-    made = buttons["Download"].click(lambda name: str(parts.readably(lambda: runs.bundle(name))), run, file, **private)
-    made.success(None, None, js=FILE_JS, **private)
-    return RunView(run, seen, drawn, draw)
+    made = buttons["Download"].click(
+        lambda name: str(parts.readably(lambda: runs.bundle(name))), run, part.file, **PRIVATE
+    )
+    made.success(None, None, js=FILE_JS, **PRIVATE)
 
 
 def _acts(act: Callable[[str], None]) -> Callable[[str | None], None]:

@@ -15,6 +15,7 @@ from app import archive_figures, archive_words, demo_archive, ui
 from app.archive_search import Options, hit_clip, part_of, search_audio, search_text, typed_string
 from app.archives import Added, Archives, figures_of
 from app.services import Services
+from app.tabs import archive as archive_tab
 from pairalign.archive.ingest import IngestReport, Skipped
 from pairalign.audio import read_audio
 from pairalign.strings import glyph
@@ -321,6 +322,11 @@ def test_a_typed_string_has_no_times_and_nothing_to_play(archives):
     page = archive_words.hits_html(result, "vq", [hit_clip(hit) for hit in result.answers["vq"].hits])
     assert "Query</button>" not in page and "0.00–0.00" not in page
     assert "nothing to compare" in archive_words.found_html(result, "vq")
+
+
+def test_opening_an_archive_leaves_the_chosen_kind_alone_unless_the_archive_has_none_of_it():
+    assert "value" not in archive_tab.kinds(["pairalign", "vq"], "pairalign"), "meanwhile VQ may have been chosen"
+    assert archive_tab.kinds(["vq"], "pairalign")["value"] == "vq"
 
 
 def test_statistics_say_what_is_there(archives, own):
