@@ -6,6 +6,8 @@ the lock it holds, not by a process id, which may belong to another program by t
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -22,7 +24,7 @@ from typing import Any
 
 import pairalign
 from app.exports import safe_stem
-from pairalign.checkpoint import own_checkpoints, read_sidecar
+from pairalign.checkpoint import atomic_write_bytes, own_checkpoints, read_sidecar
 from pairalign.home import inside
 from pairalign.lock import holder
 from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
@@ -31,6 +33,7 @@ from pairalign.training.result import card_text
 from pairalign.training.status import Status, read_status, write_status
 
 OUTPUT_FILE = "output.log"
+LIST_FILE = "recordings.csv"  # a manifest
 STARTING_S = 90  # a busy machine takes its time to import PyTorch; after that a silent start is a failed one
 LAST_LINES = 3
 PROJECT = Path(pairalign.__file__).resolve().parent.parent
@@ -86,8 +89,10 @@ class TrainingRuns:
         names = self.names()
         return next((name for name in names if self.look(name).active), names[0] if names else None)
 
-    def start(self, settings: FinetuneSettings, uploads: Sequence[str] = ()) -> str:
+    def start(self, settings: FinetuneSettings, uploads: Sequence[str] = (), recordings: Sequence[Path] = ()) -> str:
         """Begin a run; uploads are copied into it, because the page's own copies do not last. Returns its name.
+
+        recordings: files to learn from in place of `settings.data`; they stay where they are.
 
         Raises: ValueError when training is not possible here or now, or for bad settings.
         """
@@ -96,8 +101,12 @@ class TrainingRuns:
             folder = inside(runs_folder(), settings.name, "name for a run")
             if uploads:
                 settings = replace(settings, data=str(folder / "uploads"))
+            elif recordings:
+                settings = replace(settings, data=str(folder / LIST_FILE))
             new_run(settings)
             try:
+                if recordings:
+                    _write_list(folder / LIST_FILE, recordings)
                 _copy(uploads, folder / "uploads")
                 self._launch(settings.name, folder, [])
             except OSError as error:
@@ -236,6 +245,12 @@ def _copy(uploads: Sequence[str], folder: Path) -> None:
         source = Path(upload)
         folder.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / f"{number:03d}_{safe_stem(source.name)}{_suffix(source)}")
+
+
+def _write_list(path: Path, recordings: Sequence[Path]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("path",), *((str(one.resolve()),) for one in recordings)])
+    atomic_write_bytes(path, text.getvalue().encode())
 
 
 def _suffix(path: Path) -> str:
