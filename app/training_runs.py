@@ -29,6 +29,7 @@ from pairalign.home import inside
 from pairalign.lock import holder
 from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
 from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
+from pairalign.training.monitor import LOG_FILE, read_log
 from pairalign.training.result import card_text
 from pairalign.training.status import Status, read_status, write_status
 
@@ -160,7 +161,7 @@ class TrainingRuns:
                 state, status = DIED, self._last_words(name, folder, status)
         elif state in ("preparing", "running") and (folder / STOP_FILE).exists():
             state = "stopping"
-        return Look(name, settings, status, state, _lines(folder / "log.jsonl"), _json(folder / "report.json"), folder)
+        return Look(name, settings, status, state, read_log(folder / LOG_FILE), _json(folder / "report.json"), folder)
 
     def bundle(self, name: str) -> Path:
         """A zip with the checkpoint of a run, its description and its model card, in a folder for temporary files."""
@@ -255,21 +256,6 @@ def _write_list(path: Path, recordings: Sequence[Path]) -> None:
 
 def _suffix(path: Path) -> str:
     return path.suffix.lower() if path.suffix[1:].isalnum() else ".wav"
-
-
-def _lines(path: Path) -> tuple[dict[str, Any], ...]:
-    """The lines of a log; one that is being written, or was cut off, is left out."""
-    if not path.is_file():
-        return ()
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
-    return tuple(found)
 
 
 def _json(path: Path) -> dict[str, Any]:
