@@ -91,10 +91,13 @@ def recording(services: Services) -> gr.Audio:
 
 
 def readably(work: Callable[[], _Result]) -> _Result:
-    """Do the work; whatever goes wrong becomes a sentence for the page, never a traceback. Cancelled passes."""
+    """Do the work; whatever goes wrong becomes a sentence for the page, never a traceback.
+
+    Cancelled passes, and a gr.Error, which is a sentence already (a shared GPU's, say, when there is no slot).
+    """
     try:
         return work()
-    except Cancelled:
+    except (Cancelled, gr.Error):
         raise
     except ValueError as error:
         # the toast renders HTML, and the message may quote a file name
