@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from pairalign.sweep import MAX_STEPS
 
-START_YOUR_OWN = "or start your own with python app.py, which allows more"
-
 
 @dataclass(frozen=True)
 class RunLimits:
-    """The largest runs. `way_out` ends a refusal with what else one can do."""
+    """The largest file and runs. `way_out` ends a refusal with what else one can do."""
 
+    upload_mb: int
     sweep_values: int  # of one sweep
     average_windows: int  # recordings times values of an average sweep
     recordings: int  # of an average or a comparison
@@ -20,7 +19,12 @@ class RunLimits:
     way_out: str = ""
 
 
-LOCAL = RunLimits(sweep_values=MAX_STEPS + 1, average_windows=1_500, recordings=40, archive_sample=24)
+LOCAL = RunLimits(upload_mb=500, sweep_values=MAX_STEPS + 1, average_windows=1_500, recordings=40, archive_sample=24)
 PUBLIC = RunLimits(
-    sweep_values=101, average_windows=400, recordings=16, archive_sample=8, way_out=f", {START_YOUR_OWN}"
+    upload_mb=20,
+    sweep_values=101,
+    average_windows=400,
+    recordings=16,
+    archive_sample=8,
+    way_out=", or start your own with python app.py, which allows more",
 )

@@ -147,4 +147,4 @@ def _examples(audio: gr.Audio) -> gr.Examples | None:
 def _limits_html(services: Services) -> str:
     seconds = services.limits.max_duration_s
     longest = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
-    return f'<p class="pa-hint">WAV, FLAC, OGG, Opus or MP3, up to {longest}.</p>'
+    return f'<p class="pa-hint">WAV, FLAC, OGG, Opus or MP3, up to {longest} and {services.allowed.upload_mb} MB.</p>'
