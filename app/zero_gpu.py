@@ -35,6 +35,7 @@ def open_slots(checkpoint: str) -> Slots:
         raise ValueError("SPACES_ZERO_GPU is set, but the package spaces is missing: pip install spaces.") from None
     import pairalign
 
+    spaces.disable_gradio_auto_wrap()  # or Gradio might run every handler in a slot, with all that it changes
     return Slots(pairalign.load(checkpoint), spaces.GPU)
 
 

@@ -18,6 +18,7 @@ import gradio as gr
 import torch
 
 LONGEST_S = 10
+_auto_wrap = True
 
 
 class _Pickler(pickle.Pickler):
@@ -52,6 +53,18 @@ def GPU(task: Callable[..., Any], duration: float) -> Callable[..., Any]:  # noq
         return value
 
     return slot
+
+
+def disable_gradio_auto_wrap() -> None:
+    """Said before Gradio has wrapped anything."""
+    global _auto_wrap
+    _auto_wrap = False
+
+
+def gradio_auto_wrap(handler: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """What Gradio does to every handler on a Space."""
+    assert not _auto_wrap, "a handler would run in a slot"
+    return handler
 
 
 def _serve(task: Callable[..., Any], args: bytes, pipe: Any) -> None:
