@@ -92,6 +92,8 @@ def started(folder: Path, home: Path, **environment: str) -> Iterator[Space]:
         port = free.getsockname()[1]
     given = {"SPACE_ID": "somebody/pairalign", "SYSTEM": "spaces", "GRADIO_SERVER_PORT": str(port)}
     given |= {"PAIRALIGN_HOME": str(home), "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ""}
+    # apps that share it delete each other's uploads of the same file when they end
+    given["GRADIO_TEMP_DIR"] = str(home.with_name(f"{home.name}_uploads"))
     begun = time.monotonic()
     server = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env={**os.environ, **given, **environment})
     # an address that only those reach who listen on all of them
