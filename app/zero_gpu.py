@@ -5,9 +5,9 @@ So only what can be pickled goes in (a function by its name and its arguments) a
 Progress reports, Stop and anything the function changes stay behind in the other process; a Stop takes effect when the
 slot ends. What costs less than waiting for a slot (Live, an archive's demo and its queries) stays on the CPU.
 
-Tests use a stand-in for `spaces` that forks and pickles as it does. By hand, tokenizing, sweeps, views, comparisons, Live
-and the archive were tried with the package itself (0.51.3), a stub of its scheduler, and in place of the GPU the CUDA
-that the package emulates on a CPU outside slots. It has not been run on ZeroGPU hardware.
+Tests use a stand-in for `spaces` that forks and pickles as it does. By hand, tokenizing, sweeps, views, comparisons,
+Live and the archive were tried with the package itself (0.51.3), a stub of its scheduler, and in place of the GPU the
+CUDA that the package emulates on a CPU outside slots. It has not been run on ZeroGPU hardware.
 """
 
 from __future__ import annotations
