@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from app.services import Services
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
 
@@ -20,7 +23,12 @@ class Parser(argparse.ArgumentParser):
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command-line flags."""
     parser = Parser(prog="app.py", description="PairAlign in the browser")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    on_space = "SPACE_ID" in os.environ
+    parser.add_argument(
+        "--host",
+        default="0.0.0.0" if on_space else "127.0.0.1",
+        help="address to listen on (default: this machine only; every address on Hugging Face Spaces)",
+    )
     parser.add_argument("--port", type=int, default=None, help="default: the first free one from 7860 on")
     parser.add_argument("--share", action="store_true", help="also open a public Gradio link")
     parser.add_argument("--checkpoint", default="base", help="name in checkpoints/ or path of a .safetensors file")
@@ -39,7 +47,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.port is not None and not 1 <= options.port <= 65_535:
         parser.error(f"argument --port: {options.port} is no port; allowed: 1 to 65535")
     loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
-    open_to_others = options.share or not loopback or "SPACE_ID" in os.environ
+    open_to_others = options.share or not loopback or on_space
     if options.mic and (open_to_others or options.public):
         parser.error(
             "argument --mic: it lets whoever opens the page listen to the room of this machine, so it works only on a "
@@ -50,21 +58,32 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run until interrupted; 2 for a user's mistake."""
-    options = parse(arguments)
-    from app import ui
+def make_services(options: argparse.Namespace) -> Services:
+    """The loaded model. Raises: ValueError when it, a GPU or the microphone that is asked for cannot be had."""
+    from app import zero_gpu
+
+    # on Spaces with ZeroGPU the model is put on the GPU now, in this thread, and before others import torch
+    slots = zero_gpu.open_slots(options.checkpoint) if zero_gpu.is_here() else None
     from app.services import Services
     from pairalign.microphone import find_microphone
 
-    services = Services(options.checkpoint, options.device, options.public, options.mic)
+    if options.mic:
+        find_microphone()  # what is missing is told now, not when somebody presses Start
+    services = Services(options.checkpoint, "cpu" if slots else options.device, options.public, options.mic, slots)
+    services.tokenizer()
+    return services
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until interrupted; 2 for a user's mistake."""
+    options = parse(arguments)
     try:
-        if options.mic:
-            find_microphone()  # what is missing is told now, not when somebody presses Start
-        services.tokenizer()
+        services = make_services(options)
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
+    from app import ui
+
     page = ui.build(services)
     try:
         page.launch(

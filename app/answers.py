@@ -74,11 +74,14 @@ def answer(services: Services, name: str, entries: Sequence[Mapping[str, str]]) 
     for entry in entries:
         file = entry["file"].replace("\\", "/").rsplit("/", 1)[-1]
         heard[file] = Example(file, entry["name"], entry["text"], read_audio(entry["file"]))
-    with services.model() as tokenizer:
-        try:
-            return ANSWERS[name](tokenizer, heard)
-        except KeyError as error:
-            raise ValueError(f"This lesson needs the shipped recording {error.args[0]}, which is missing.") from None
+    return services.compute(_ask, name, heard)
+
+
+def _ask(tokenizer: Any, name: str, heard: Mapping[str, Example]) -> Answer:
+    try:
+        return ANSWERS[name](tokenizer, heard)
+    except KeyError as error:
+        raise ValueError(f"This lesson needs the shipped recording {error.args[0]}, which is missing.") from None
 
 
 def _repeat(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:

@@ -46,8 +46,7 @@ def read_attention(services: Services, result: TokenizeResult) -> Reading:
     from pairalign.likelihood import attention_map
 
     string = services.opening_string(result)
-    with services.model() as tokenizer:
-        found = attention_map(tokenizer, result.opening, string)
+    found = services.compute(attention_map, result.opening, string)
     return Reading(string, found.weights, found.frame_s, result.is_short)
 
 

@@ -91,10 +91,13 @@ def recording(services: Services) -> gr.Audio:
 
 
 def readably(work: Callable[[], _Result]) -> _Result:
-    """Do the work; whatever goes wrong becomes a sentence for the page, never a traceback. Cancelled passes."""
+    """Do the work; whatever goes wrong becomes a sentence for the page, never a traceback.
+
+    Cancelled passes, and a gr.Error, which is a sentence already (a shared GPU's, say, when there is no slot).
+    """
     try:
         return work()
-    except Cancelled:
+    except (Cancelled, gr.Error):
         raise
     except ValueError as error:
         # the toast renders HTML, and the message may quote a file name
@@ -144,4 +147,4 @@ def _examples(audio: gr.Audio) -> gr.Examples | None:
 def _limits_html(services: Services) -> str:
     seconds = services.limits.max_duration_s
     longest = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
-    return f'<p class="pa-hint">WAV, FLAC, OGG, Opus or MP3, up to {longest}.</p>'
+    return f'<p class="pa-hint">WAV, FLAC, OGG, Opus or MP3, up to {longest} and {services.allowed.upload_mb} MB.</p>'

@@ -12,8 +12,6 @@ import numpy as np
 from app.services import Progress, Services
 from pairalign.audio import SAMPLE_RATE_HZ
 
-MAX_RECORDINGS = 40
-
 
 @dataclass(frozen=True)
 class Source:
@@ -48,8 +46,11 @@ def read_all(
     """
     if not sources:
         raise ValueError("There is no recording: tick the examples, upload files, or record one above.")
-    if len(sources) > MAX_RECORDINGS:
-        raise ValueError(f"{len(sources)} recordings are too many at once; use {MAX_RECORDINGS} or fewer.")
+    allowed = services.allowed
+    if len(sources) > allowed.recordings:
+        raise ValueError(
+            f"{len(sources)} recordings are too many at once; use {allowed.recordings} or fewer{allowed.way_out}."
+        )
     found: dict[bytes, Recording] = {}
     left_out = []
     for index, source in enumerate(sources):

@@ -87,13 +87,20 @@ def rewrite_opening(
     is_short: bool = True,
 ) -> Rewriting:
     """As `rewrite`, for samples (T,) of at most 3.4 s; without `original`, that string is written first."""
+    original, rewritten, log_p = services.compute(_write_again, opening, original, options)
+    return Rewriting(original, rewritten, log_p, options, is_short)
+
+
+def _write_again(
+    tokenizer: Any, opening: np.ndarray, original: TokenString | None, options: DecodingOptions
+) -> tuple[TokenString, TokenString, tuple[float, float]]:
+    """Both strings, and the mean log p per token of each under the same sound."""
     from pairalign.likelihood import log_likelihoods
 
-    with services.model() as tokenizer:
-        original = tokenizer.tokenize(opening) if original is None else original
-        rewritten = tokenizer.tokenize(opening, options=options)
-        means = np.asarray(log_likelihoods(tokenizer, [original, rewritten], [opening]))[:, 0]
-    return Rewriting(original, rewritten, (float(means[0]), float(means[1])), options, is_short)
+    original = tokenizer.tokenize(opening) if original is None else original
+    rewritten = tokenizer.tokenize(opening, options=options)
+    before, after = log_likelihoods(tokenizer, [original, rewritten], [opening])[:, 0].tolist()
+    return original, rewritten, (before, after)
 
 
 def cost_words(found: Rewriting) -> str:

@@ -19,6 +19,7 @@ from pairalign.codec import through_codec
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
+from pairalign.tokenizer import Tokenizer
 from pairalign.views import STRONG, ViewParameters, ViewRanges, make_view
 
 WINDOW_S = 3.0
@@ -98,7 +99,7 @@ def compare(
         versions = make_versions(heard)
         related = _related(heard)
         durations_s = [len(wave) / SAMPLE_RATE_HZ for wave in versions["clean"].waves]
-        written = _write(services, versions, names, portion(report, 0, 1))
+        written = _write(services, versions, names, portion(report))
         scores = {name: measure(strings, durations_s, related) for name, strings in written.items()}
         vocab_sizes = {name: strings["clean"][0].vocab_size for name, strings in written.items()}
         seconds = time.perf_counter() - started
@@ -178,8 +179,7 @@ def _write(
     """The strings of all versions by method, in one call."""
     waves = [wave for one in versions.values() for wave in one.waves]
     warps = [warp for one in versions.values() for warp in one.warps]
-    with services.model() as tokenizer:
-        written = tokenizer.tokenize_methods(waves, names, BATCH_SIZE, progress=progress, warps=warps)
+    written = services.compute(Tokenizer.tokenize_methods, waves, names, BATCH_SIZE, progress=progress, warps=warps)
     return {name: _by_version(strings, versions) for name, strings in written.items()}
 
 

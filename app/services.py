@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 import pairalign
+from app import limits
 from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
+from app.zero_gpu import Slots
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio
 from pairalign.strings import TokenString
 
@@ -26,6 +28,7 @@ PUBLIC_MAX_DURATION_S = 120.0
 DEFAULT_METHODS = ("pairalign", "vq")
 
 Progress = Callable[[float], None]
+_Result = TypeVar("_Result")
 
 
 class Cancelled(Exception):
@@ -86,13 +89,21 @@ class Services:
     """Holds the tokenizer of one checkpoint and runs one recording at a time through it."""
 
     def __init__(
-        self, checkpoint: str = "base", device: str = "auto", public: bool = False, microphone: bool = False
+        self,
+        checkpoint: str = "base",
+        device: str = "auto",
+        public: bool = False,
+        microphone: bool = False,
+        slots: Slots | None = None,
     ) -> None:
+        """slots: of a shared GPU with the same checkpoint; `device` is then where everything else computes."""
         self.checkpoint = self.given = checkpoint
         self.device = device
         self.public = public
         self.microphone = microphone  # whether pages may listen to this machine's own microphones
         self.limits = AudioLimits(max_duration_s=PUBLIC_MAX_DURATION_S) if public else AudioLimits()
+        self.allowed = limits.PUBLIC if public else limits.LOCAL
+        self._slots = slots
         self._tokenizer: Any = None
         self._load_lock = threading.Lock()
         self._model_lock = threading.Lock()
@@ -110,7 +121,7 @@ class Services:
 
         Raises: ValueError when it cannot be loaded (the old one stays), or when strangers share the app.
         """
-        if self.public:
+        if self.public or self._slots:
             raise ValueError("The checkpoint of a public app cannot be changed: start your own with python app.py.")
         loaded = pairalign.load(checkpoint, device=self.device)
         with self._load_lock:
@@ -122,7 +133,7 @@ class Services:
         return ModelInfo(
             name=str(tokenizer.name),
             sha256=str(tokenizer.sha256),
-            device=str(tokenizer.device),
+            device=self._slots.device if self._slots else str(tokenizer.device),
             parameters=sum(int(weight.numel()) for weight in tokenizer.model.parameters()),
             vocab_size=int(tokenizer.vocab_size),
             sidecar=dict(tokenizer.sidecar or {}),
@@ -155,17 +166,15 @@ class Services:
 
         User's mistakes are ValueError; :meth:`stop` raises Cancelled.
         """
+        from pairalign.tokenizer import Tokenizer
+
         with self.running(run_id, progress) as report:
             methods = self._in_order(methods)
             wave = self.read(path)
             report(0.05)
             started = time.perf_counter()
-            strings = {}
-            with self.model() as tokenizer:
-                for index, method in enumerate(methods):
-                    strings[method] = tokenizer.tokenize(
-                        wave, method=method, progress=portion(report, index, len(methods))
-                    )
+            told = self.compute(Tokenizer.tokenize_methods, [wave], methods, progress=portion(report))
+            strings = {method: string for method, (string,) in told.items()}
             seconds = time.perf_counter() - started
             report(1.0)
             return TokenizeResult(
@@ -184,8 +193,9 @@ class Services:
         """PairAlign's string of the seconds that the model reads in one go: the result's own where it is that."""
         if result.is_short and "pairalign" in result.strings:
             return result.strings["pairalign"]
-        with self.model() as tokenizer:
-            return tokenizer.tokenize(result.opening)
+        from pairalign.tokenizer import Tokenizer
+
+        return self.compute(Tokenizer.tokenize, result.opening)
 
     def read(self, path: str | Path | None) -> np.ndarray:
         """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""
@@ -200,9 +210,22 @@ class Services:
             event.set()
         return event is not None
 
+    def compute(
+        self, work: Callable[..., _Result], *args: Any, progress: Progress | None = None, **options: Any
+    ) -> _Result:
+        """`work(tokenizer, *args, **options)`, where this app computes: here, or in a slot of a shared GPU.
+
+        work: a function or method that is found by name in its module; it gets `progress` too where that can be told.
+        """
+        if self._slots is not None:
+            return self._slots.run(work, *args, **options)
+        told = {} if progress is None else {"progress": progress}
+        with self.model() as tokenizer:
+            return work(tokenizer, *args, **options, **told)
+
     @contextmanager
     def model(self) -> Iterator[Any]:
-        """The tokenizer, for one thread at a time."""
+        """The tokenizer, for one thread at a time; never the one on a shared GPU, for which there is `compute`."""
         tokenizer = self.tokenizer()
         with self._model_lock:
             yield tokenizer
@@ -226,6 +249,6 @@ class Services:
                 del self._stops[run_id]
 
 
-def portion(report: Progress, index: int, count: int) -> Progress:
-    """Progress of one method as its share of the whole run, between 5 and 95 % of it."""
-    return lambda fraction: report(0.05 + 0.9 * (index + min(max(fraction, 0.0), 1.0)) / count)
+def portion(report: Progress) -> Progress:
+    """Progress of the tokenizing as its share of the whole run, between 5 and 95 % of it."""
+    return lambda fraction: report(0.05 + 0.9 * min(max(fraction, 0.0), 1.0))

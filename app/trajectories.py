@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from app import methods, recordings
+from app.limits import RunLimits
 from app.recordings import Source
 from app.services import ModelInfo, Progress, Services, portion, to_int16
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
@@ -23,7 +24,6 @@ from pairalign.strings import TokenString
 from pairalign.sweep import KINDS, WINDOW_S, Trajectory, heard_at, sweep_methods, sweep_values
 
 SHORTEST_WINDOW_S = 0.5  # less than that holds a handful of tokens, and every distance is a large one
-MAX_WINDOWS = 1_500  # of all recordings of an average together
 BATCH_SIZE = 11  # half of the usual sweep of 21 steps: Stop need not wait for all of it
 STEPS = {"shift": 5.0}  # finer than the library's usual steps where the page has room for it
 DEFAULT_METHODS = ("pairalign", "vq", "viterbi")
@@ -181,7 +181,7 @@ def sweep_average(
     Raises: ValueError for user's mistakes, Cancelled when the run is stopped.
     """
     settings = replace(settings, start_s=0.0)
-    _check_size(len(sources), len(settings.values))
+    _check_size(services.allowed, len(sources), len(settings.values))
     with services.running(run_id, progress) as report:
         settings = _checked(services, settings)
         heard, left_out = recordings.read_all(services, sources, lambda wave: _needed(wave, settings), report)
@@ -198,7 +198,12 @@ def sweep_average(
 
 def _checked(services: Services, settings: SweepSettings) -> SweepSettings:
     """The settings with methods that the checkpoint has. Raises ValueError for wrong numbers, before audio is read."""
-    _ = settings.values  # raises where the numbers make no sweep
+    values, allowed = settings.values, services.allowed  # raises where the numbers make no sweep
+    if len(values) > allowed.sweep_values:
+        raise ValueError(
+            f"a sweep of {len(values)} values is too large here; {allowed.sweep_values} are allowed at once. Use a"
+            f" larger step{allowed.way_out}."
+        )
     return replace(settings, methods=methods.check(services, settings.methods))
 
 
@@ -210,18 +215,17 @@ def _sweep_all(
     report: Progress,
 ) -> dict[str, list[Trajectory]]:
     """The trajectories of all recordings, by method, in one call."""
-    how = {"window_s": windows_s, "batch_size": BATCH_SIZE, "progress": portion(report, 0, 1)}
-    with services.model() as tokenizer:
-        return sweep_methods(tokenizer, waves, *settings.numbers, settings.methods, **how)
+    how = {"window_s": windows_s, "batch_size": BATCH_SIZE, "progress": portion(report)}
+    return services.compute(sweep_methods, waves, *settings.numbers, settings.methods, **how)
 
 
-def _check_size(recordings_count: int, values_count: int) -> None:
+def _check_size(allowed: RunLimits, recordings_count: int, values_count: int) -> None:
     if values_count < 3:
         raise ValueError("an average needs a sweep of at least two steps; use a smaller step.")
-    if recordings_count * values_count > MAX_WINDOWS:
+    if recordings_count * values_count > allowed.average_windows:
         raise ValueError(
             f"{recordings_count} recordings at {values_count} values are {recordings_count * values_count:,} windows;"
-            f" {MAX_WINDOWS:,} are allowed at once. Use a larger step or fewer recordings."
+            f" {allowed.average_windows:,} are allowed at once. Use a larger step or fewer recordings{allowed.way_out}."
         )
 
 

@@ -13,8 +13,7 @@ from app.services import Services
 from app.tabs import archive, compare, learn, live, model_choice, sweep, tokenize, train, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-CACHE_SECONDS = 3_600
-MAX_FILE_SIZE = {False: "500mb", True: "20mb"}  # by public
+CACHE_CHECK_S, CACHE_S = 600, 3_600  # how often uploads are looked through, and how old they become
 # fonts of the system: a page that works offline must not wait for a font server
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
@@ -23,7 +22,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospac
 def build(services: Services) -> gr.Blocks:
     """The whole page. Loads the checkpoint, because the header tells about it."""
     archives = Archives(services)
-    with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)) as page:
+    with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_CHECK_S, CACHE_S)) as page:
         checkpoint = model_choice.build(services, page)
         audio = parts.recording(services)
         controls = {}
@@ -87,7 +86,7 @@ def launch_options(services: Services) -> dict[str, Any]:
         "css": styles,
         "head": f"<script>{scripts}</script>",
         "allowed_paths": [],
-        "max_file_size": MAX_FILE_SIZE[services.public],
+        "max_file_size": f"{services.allowed.upload_mb}mb",
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,

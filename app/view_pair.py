@@ -19,6 +19,7 @@ from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.codec import through_codec
 from pairalign.likelihood import log_likelihoods
 from pairalign.strings import TokenString, align, jaccard, lcs_ratio
+from pairalign.tokenizer import Tokenizer
 from pairalign.views import View, make_view
 
 WINDOW_S = 3.0  # a view is never longer: one window of the model, and what `log_likelihoods` takes
@@ -149,9 +150,9 @@ def compare(
         report(0.2)
         known = [_known(before, wave, each, method) for (_, _, wave), each in zip(sides, settings, strict=True)]
         new = [k for k, string in enumerate(known) if string is None]
-        with services.model() as tokenizer:
-            waves, warps = [sides[k][2] for k in new], [settings[k].warp for k in new]
-            made = iter(tokenizer.tokenize_batch(waves, method=method, warps=warps))
+        waves, warps = [sides[k][2] for k in new], [settings[k].warp for k in new]
+        # nothing new needs no turn, nor a slot
+        made = iter(services.compute(Tokenizer.tokenize_batch, waves, method=method, warps=warps) if new else ())
         strings = [next(made) if string is None else string for string in known]
         report(1.0)
         a, b = (
@@ -217,12 +218,18 @@ def cross_likelihood(
     """The strings of A, B and `others` ("name" and "file" of each), every one under the sound of all of them."""
     with services.running(run_id) as report:
         waves = [services.read(entry["file"])[: round(WINDOW_S * SAMPLE_RATE_HZ)] for entry in others]
-        with services.model() as tokenizer:
-            strings = [pair.a.string, pair.b.string, *tokenizer.tokenize_batch(waves, method=pair.method)]
-            report(0.5)
-            values = log_likelihoods(tokenizer, strings, [pair.a.wave, pair.b.wave, *waves])
+        report(0.5)
+        values = services.compute(_crossed, (pair.a.string, pair.b.string), (pair.a.wave, pair.b.wave), waves)
         names = ("A", "B", *(entry["name"] for entry in others))
         return CrossLikelihood(names, values, any(side.settings.warp != 1 for side in (pair.a, pair.b)))
+
+
+def _crossed(
+    tokenizer: Tokenizer, strings: Sequence[TokenString], heard: Sequence[np.ndarray], others: Sequence[np.ndarray]
+) -> np.ndarray:
+    """(S, S) of the strings with their recordings, and of others (T,) whose strings are written here."""
+    written = tokenizer.tokenize_batch(others, method=strings[0].method)
+    return log_likelihoods(tokenizer, [*strings, *written], [*heard, *others])
 
 
 def unrelated(entries: Sequence[Mapping[str, str]], pair: ViewPair) -> list[Mapping[str, str]]:

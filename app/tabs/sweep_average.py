@@ -15,7 +15,6 @@ from app.services import Cancelled, Services
 from app.trajectories import AverageResult, SweepSettings, sweep_average
 
 PROGRESS = gr.Progress()
-ARCHIVE_SAMPLE = 24  # with the examples and some uploads still within MAX_RECORDINGS
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def lay_out_inputs(archives: Archives) -> Inputs:
                     choices(),
                     value="",
                     label="Recordings of an archive",
-                    info=f"Up to {ARCHIVE_SAMPLE} of them, evenly spread.",
+                    info=f"Up to {archives.services.allowed.archive_sample} of them, evenly spread.",
                     elem_id="pa-average-archive",
                 )
                 gr.HTML('<p class="pa-hint">With the recording above, if there is one.</p>', apply_default_css=False)
@@ -101,7 +100,7 @@ def event(services: Services, archives: Archives) -> Callable[..., tuple[Any, ..
             progress(done, desc="Sweeping")
 
         def work() -> AverageResult:
-            kept = archives.sample(archive, ARCHIVE_SAMPLE) if archive else []
+            kept = archives.sample(archive, services.allowed.archive_sample) if archive else []
             sources = parts.sources(audio, examples, files) + [Source(str(path), path.name) for path in kept]
             return sweep_average(services, sources, settings, report, parts.run_id(request))
 

@@ -98,7 +98,8 @@ def test_only_what_sounds_different_is_tokenized_again(services, recordings, mon
     path = recordings["speech.wav"]
     for view_b, method, count in ((STRONG | {"warp": 1.1}, "pairalign", 1), ({}, "pairalign", 0), (STRONG, "vq", 2)):
         again = compare(services, path, {}, view_b, method, before=pair)
-        assert asked.pop() == count
+        assert sum(asked) == count
+        asked.clear()
         fresh = compare(services, path, {}, view_b, method)
         assert asked.pop() == 2
         assert (again.a.string.ids, again.b.string.spans_s) == (fresh.a.string.ids, fresh.b.string.spans_s)
