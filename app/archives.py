@@ -15,7 +15,7 @@ from app.result import saving
 from app.services import Cancelled, Services
 from pairalign.archive.archive import Archive, ArchiveInfo
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
-from pairalign.home import BadName, checked_name, home, inside
+from pairalign.home import home, inside, is_name
 from pairalign.strings import TokenString
 
 KEPT_OPEN = 4  # archives whose strings stay in memory
@@ -72,12 +72,12 @@ class Archives:
         """The demo first, then the person's own."""
         if self.refusal or not self._folder().is_dir():
             return [demo_archive.NAME]
-        return [demo_archive.NAME, *sorted(path.stem for path in self._folder().glob("*.db") if _is_name(path.stem))]
+        return [demo_archive.NAME, *sorted(path.stem for path in self._folder().glob("*.db") if is_name(path.stem))]
 
     def create(self, name: str) -> str:
         """Begin an empty archive; returns its name. Raises: ValueError for a bad name or one that is taken."""
         self._require_writable(name)
-        path = inside(self._folder(), checked_name(name, "name of an archive")).with_suffix(".db")
+        path = inside(self._folder(), name, "name of an archive", ".db")
         if path.exists():
             raise ValueError(f"There is an archive {name} already. Open it, or choose another name.")
         try:
@@ -166,7 +166,7 @@ class Archives:
             raise ValueError(self.refusal)
         if name.strip().endswith(".db"):
             return Path(name.strip()).expanduser().absolute()
-        path = inside(self._folder(), name, "name of an archive").with_suffix(".db")
+        path = inside(self._folder(), name, "name of an archive", ".db")
         if not path.exists():
             raise ValueError(f"There is no archive {name}. Choose one from the list, or make it.")
         return path
@@ -204,14 +204,6 @@ def figures_of(info: ArchiveInfo) -> dict[str, Any]:
             for name, totals in info.methods.items()
         },
     }
-
-
-def _is_name(stem: str) -> bool:
-    try:
-        checked_name(stem)
-    except BadName:
-        return False
-    return True
 
 
 def _checked_folder(folder: str) -> Path:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairalign.home import home
+from pairalign.home import home, is_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,6 @@ SCHEMA_VERSION = 1
 CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
 MAX_WEIGHTS_BYTES = 4_000_000_000
 MAX_SIDECAR_BYTES = 20_000_000
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # what a sidecar must hold, and as what type
 _KEYS: dict[str, type] = {
@@ -60,14 +59,14 @@ def is_shipped(name: str) -> bool:
 
 def _names_in(folder: Path) -> list[str]:
     weights = folder.glob("*.safetensors")
-    return sorted(p.stem for p in weights if _NAME.fullmatch(p.stem) and p.with_suffix(".json").is_file())
+    return sorted(p.stem for p in weights if is_name(p.stem) and p.with_suffix(".json").is_file())
 
 
 def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     """The weights file behind a name, shipped or one's own, or a path that ends in .safetensors."""
     text = os.fspath(name_or_path)
     shown = text if len(text) <= 200 else text[:200] + "…"
-    if _NAME.fullmatch(text):
+    if is_name(text):
         places = [folder / f"{text}.safetensors" for folder in (CHECKPOINT_DIR, own_checkpoints())]
         path = next((place for place in places if place.is_file()), places[0])
         problem = f"there is no checkpoint named {shown!r}"
@@ -130,7 +129,7 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path.name} is missing: weights need their description beside them. Copy both files")
     try:
         sidecar = json.loads(_read_limited(path, MAX_SIDECAR_BYTES))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not only JSON's own: a number of 5000 digits is one as well
         raise CheckpointError(f"{path.name} is not JSON ({error}). Copy it again") from None
     _check_sidecar(sidecar, path.name)
     return sidecar
@@ -164,7 +163,7 @@ def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor],
     import safetensors.torch
 
     path = Path(path)
-    if path.suffix != ".safetensors" or not _NAME.fullmatch(path.stem):
+    if path.suffix != ".safetensors" or not is_name(path.stem):
         raise CheckpointError(f"{path.name!r} is no checkpoint file: NAME.safetensors with letters, digits, - and _")
     # clones, because safetensors refuses weights that share memory (tied layers, views)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}

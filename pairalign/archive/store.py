@@ -7,6 +7,7 @@ else. One process writes at a time, any number read. Rollback journal instead of
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,11 +21,19 @@ from pairalign.archive import schema
 from pairalign.archive.errors import ArchiveError
 from pairalign.archive.record import Model, Packed, Recording
 from pairalign.archive.window import ArchiveWindow
+from pairalign.strings import MAX_VOCAB_SIZE
 
 BUSY_TIMEOUT_S = 60.0
 _ROWS_AT_ONCE = 20_000
 _MOST_WINDOWS = 2**31
 _IDS, _EDGES = np.dtype("<u2"), np.dtype("<i2")
+# SQLite lets any cell hold any type; a damaged or foreign file makes use of that
+_METHOD = "CAST(name AS TEXT), CAST(model_sha256 AS TEXT), CAST(vocab_size AS INTEGER)"
+_RECORDING = (
+    "id, CAST(path AS TEXT), CAST(sha256 AS TEXT), CAST(duration_s AS REAL), CAST(size_bytes AS INTEGER),"
+    " CAST(modified_ns AS INTEGER)"
+)
+_WINDOW = "CAST(start_s AS REAL), CAST(end_s AS REAL), CAST(ids AS BLOB), CAST(edges_cs AS BLOB)"
 
 
 class Store:
@@ -55,6 +64,7 @@ class Store:
         try:
             with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
                 db.execute("PRAGMA foreign_keys = ON")
+                db.execute("PRAGMA trusted_schema = OFF")  # the file may come from a stranger
                 yield db
         except sqlite3.OperationalError as error:
             reason = str(error)
@@ -102,16 +112,18 @@ class Store:
     def revision(self) -> int:
         """A number that grows with every change."""
         with self._connection() as db:
-            row = db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
-        return int(row[0]) if row else 0
+            row = db.execute("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'revision'").fetchone()
+        return row[0] if row else 0
 
     def model(self) -> Model | None:
         """Whose strings these are; None in an archive that nothing was ever added to."""
         with self._connection() as db:
-            rows = db.execute("SELECT name, model_sha256, vocab_size FROM methods ORDER BY id").fetchall()
-            name = db.execute("SELECT value FROM meta WHERE name = 'model'").fetchone()
+            rows = db.execute(f"SELECT {_METHOD} FROM methods ORDER BY id").fetchall()
+            name = db.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'model'").fetchone()
         if not rows or name is None:
             return None
+        if not all(1 <= size <= MAX_VOCAB_SIZE for _, _, size in rows):
+            raise self._damaged("a vocabulary size that no model has")
         return Model(name[0], rows[0][1], {method: size for method, _, size in rows})
 
     def recordings(self, ids: Sequence[int] | None = None, pattern: str | None = None) -> list[Recording]:
@@ -121,9 +133,10 @@ class Store:
             chosen, values = "id IN (SELECT value FROM json_each(?))", [json.dumps([int(i) for i in ids])]
         elif pattern is not None:
             chosen, values = "path GLOB ?", [pattern]
-        columns = "id, path, sha256, duration_s, size_bytes, modified_ns"
         with self._connection() as db:
-            rows = db.execute(f"SELECT {columns} FROM recordings WHERE {chosen} ORDER BY path", values).fetchall()
+            rows = db.execute(f"SELECT {_RECORDING} FROM recordings WHERE {chosen} ORDER BY path", values).fetchall()
+        if not all(0 <= row[3] < math.inf for row in rows):
+            raise self._damaged("a recording without a length")
         return [Recording(row[0], self._full(row[1]), *row[2:]) for row in rows]
 
     def find(self, sha256: str | None = None, path: Path | None = None) -> Recording | None:
@@ -140,7 +153,7 @@ class Store:
     def windows_of(self, cells: Sequence[tuple[int, int, int]], method: str) -> list[list[ArchiveWindow]]:
         """Some windows of some recordings: for each (recording id, first, end) those from `first` up to `end`."""
         query = (
-            "SELECT start_s, end_s, ids, edges_cs FROM windows WHERE recording = ? AND number >= ? AND number < ?"
+            f"SELECT {_WINDOW} FROM windows WHERE recording = ? AND number >= ? AND number < ?"
             " AND method = (SELECT id FROM methods WHERE name = ?) ORDER BY number"
         )
         with self._connection() as db:
@@ -150,7 +163,7 @@ class Store:
     def packed(self, method: str) -> Packed:
         """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""
         query = (
-            "SELECT r.id, r.duration_s, w.ids FROM windows w JOIN recordings r ON r.id = w.recording"
+            "SELECT r.id, CAST(r.duration_s AS REAL), CAST(w.ids AS BLOB) FROM windows w JOIN recordings r ON r.id = w.recording"
             " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
         )
         recordings, durations, tokens = [], [], []
@@ -165,13 +178,16 @@ class Store:
         owners = np.concatenate([np.zeros(0, np.int64), *owner])
         sizes = np.concatenate([np.zeros(0, np.int64), *lengths])
         if (sizes % _IDS.itemsize).any():
-            raise ArchiveError(f"{self.path.name} is damaged: a token string is cut. Index the recordings anew.")
+            raise self._damaged("a token string that is cut")
+        durations_s = np.concatenate([np.zeros(0, np.float32), *durations])
+        if not np.isfinite(durations_s).all():
+            raise self._damaged("a recording without a length")
         # writable, as the search wants it: otherwise it would copy
         tokens = np.frombuffer(bytearray().join(recordings), _IDS)
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         return Packed(
             recording_ids=owners[first],
-            durations_s=np.concatenate([np.zeros(0, np.float32), *durations])[first],
+            durations_s=durations_s[first],
             first_window=np.append(first, len(owners)),
             window_edges=np.concatenate([[0], np.cumsum(sizes // _IDS.itemsize)]),
             tokens=tokens,
@@ -280,8 +296,11 @@ class Store:
         except ValueError:
             window = None
         if window is None or len(window.edges_cs) != len(window.ids) + bool(len(window.ids)):
-            raise ArchiveError(f"{self.path.name} is damaged: a window does not fit its times. Index anew.")
+            raise self._damaged("a window that does not fit its times")
         return window
+
+    def _damaged(self, what: str) -> ArchiveError:
+        return ArchiveError(f"{self.path.name} is damaged: it holds {what}. Restore a copy, or index anew.")
 
 
 def _row(window: ArchiveWindow) -> tuple[float, float, bytes, bytes]:

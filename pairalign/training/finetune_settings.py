@@ -53,6 +53,9 @@ class FinetuneSettings:
     def __post_init__(self) -> None:
         """Raises SettingsError when a value makes no sense."""
         checked_name(self.name, "name for a checkpoint")
+        for name in ("data", "init", "licence", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise SettingsError(f"{name} is {str(getattr(self, name))[:40]}; give a text.")
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:  # NaN fails too
                 raise SettingsError(f"{name} is {getattr(self, name)}; use {low:g} to {high:g}.")
@@ -104,5 +107,7 @@ def read_settings(folder: Path) -> FinetuneSettings:
         return FinetuneSettings(**{**known, "overrides": tuple(known.get("overrides", ()))})
     except FileNotFoundError:
         raise SettingsError(f"{folder} holds no fine-tuning run: there is no {SETTINGS_FILE}.") from None
-    except (OSError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except SettingsError:
+        raise
+    except (OSError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise SettingsError(f"{folder / SETTINGS_FILE} cannot be read ({error}). Start a new run.") from None
