@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
@@ -148,7 +149,7 @@ class Archives:
         if name == demo_archive.NAME:
             paths = demo_archive.files()  # it need not be indexed for that
         else:
-            paths = [recording.path for recording in self.open(name).recordings() if recording.path.is_file()]
+            paths = [recording.path for recording in self.open(name).recordings() if os.path.isfile(recording.path)]
         count = min(most, len(paths))
         return [paths[k * len(paths) // count] for k in range(count)]
 
@@ -165,7 +166,7 @@ class Archives:
         if self.refusal:
             raise ValueError(self.refusal)
         if name.strip().endswith(".db"):
-            return Path(name.strip()).expanduser().absolute()
+            return Path(os.path.abspath(os.path.expanduser(name.strip())))
         path = inside(self._folder(), name, "name of an archive", ".db")
         if not path.exists():
             raise ValueError(f"There is no archive {name}. Choose one from the list, or make it.")
@@ -207,10 +208,10 @@ def figures_of(info: ArchiveInfo) -> dict[str, Any]:
 
 
 def _checked_folder(folder: str) -> Path:
-    path = Path(folder.strip()).expanduser()
-    if len(folder) > MAX_PATH or not path.exists():
+    path = os.path.expanduser(folder.strip())  # unlike Path.expanduser, no error for a user that does not exist
+    if len(folder) > MAX_PATH or not os.path.exists(path):
         raise ValueError(f"{folder[:200]}: there is no such folder on this computer. Check the path.")
-    return path
+    return Path(path)
 
 
 def _audio_folder(archive: Archive) -> Path:

@@ -68,7 +68,7 @@ def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     shown = text if len(text) <= 200 else text[:200] + "…"
     if is_name(text):
         places = [folder / f"{text}.safetensors" for folder in (CHECKPOINT_DIR, own_checkpoints())]
-        path = next((place for place in places if place.is_file()), places[0])
+        path = next((place for place in places if os.path.isfile(place)), places[0])
         problem = f"there is no checkpoint named {shown!r}"
     elif text.endswith(".safetensors") and "\0" not in text:
         path = Path(text)
@@ -78,7 +78,7 @@ def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
             f"{shown!r} names no checkpoint: a name has up to 64 letters, digits, - and _; "
             f"a path ends in .safetensors. {_offer()}"
         )
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, False for a name that is too long
         raise CheckpointError(f"{problem}. {_offer()}")
     return path
 

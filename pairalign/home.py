@@ -24,7 +24,7 @@ def home() -> Path:
     """The folder of a person's own checkpoints, runs and recordings; it need not exist yet."""
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser().resolve()
+        return Path(os.path.realpath(os.path.expanduser(chosen)))
     shared = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share"
     return Path(shared).expanduser() / "pairalign"
 
@@ -33,7 +33,7 @@ def checked_name(name: object, what: str = "name") -> str:
     """The name, if it is one: 1 to 64 letters, digits, - and _, not - in front. Raises ValueError otherwise."""
     if not isinstance(name, str) or not is_name(name):
         shown = repr(name)[:80]
-        if isinstance(name, str) and name.lower() in _DEVICES:
+        if isinstance(name, str) and is_device(name):
             raise BadName(f"{shown} is the name of a device on Windows: choose another {what}.")
         raise BadName(
             f"{shown} is no {what}: use 1 to 64 letters (A to Z), digits, - and _, without spaces, and no - in front."
@@ -43,7 +43,12 @@ def checked_name(name: object, what: str = "name") -> str:
 
 def is_name(text: str) -> bool:
     """Whether a text can be the name of a file of one's own on every system."""
-    return _NAME.fullmatch(text) is not None and text.lower() not in _DEVICES
+    return _NAME.fullmatch(text) is not None and not is_device(text)
+
+
+def is_device(stem: str) -> bool:
+    """Whether Windows takes a file name that begins so for a device."""
+    return stem.split(".")[0].strip().lower() in _DEVICES
 
 
 def inside(root: Path, name: object, what: str = "name", ending: str = "") -> Path:

@@ -47,7 +47,7 @@ class Sound:
         check_format(self.rate_hz, decoder.channels, self.frames, limits)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """All of it in blocks (time, channels) float32. Raises: AudioError past the limit or when the end is lacking."""
+        """All in blocks (time, channels) float32. Raises: AudioError past the limit or when the end is missing."""
         done = 0
         while len(block := self._read(self._block_frames())):
             done += len(block)
@@ -57,8 +57,9 @@ class Sound:
         promised = self._container.promised_frames
         if promised is not None and done < promised - _PROMISE_SLACK_FRAMES:
             raise AudioError(
-                f"the file is cut off: its header promises {promised / self.rate_hz:.2f} s, {done / self.rate_hz:.2f} s "
-                "could be decoded. Copy it again, or open and save it in an audio editor to accept what is left"
+                f"the file is cut off: its header promises {promised / self.rate_hz:.2f} s, "
+                f"{done / self.rate_hz:.2f} s could be decoded. Copy it again, or open and save it in an audio editor to "
+                "accept what is left"
             )
 
     def stretch(self, first: int, frames: int) -> Iterator[np.ndarray]:

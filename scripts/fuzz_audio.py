@@ -197,7 +197,9 @@ def main() -> int:
     told = report(audio, others, args.seed, time.monotonic() - started)
     for finding in told["findings"]:
         print(f"{finding['place']} ({finding['times']} times, first in {finding['kind']}): {finding['detail']}")
-    print(f"{told['inputs']}, {len(told['findings'])} findings, {told['seconds']} s, peak {told['peak_resident_mb']} MB")
+    print(
+        f"{told['inputs']}, {len(told['findings'])} findings, {told['seconds']} s, peak {told['peak_resident_mb']} MB"
+    )
     if args.json:
         args.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return 1 if told["findings"] else 0

@@ -46,6 +46,13 @@ MIGRATIONS = (
     """,
 )
 VERSION = len(MIGRATIONS)
+# columns to read: SQLite lets any cell hold any type, and a damaged or foreign file makes use of that
+METHOD = "CAST(name AS TEXT), CAST(model_sha256 AS TEXT), CAST(vocab_size AS INTEGER)"
+RECORDING = (
+    "id, CAST(path AS TEXT), CAST(sha256 AS TEXT), CAST(duration_s AS REAL), CAST(size_bytes AS INTEGER),"
+    " CAST(modified_ns AS INTEGER)"
+)
+WINDOW = "CAST(start_s AS REAL), CAST(end_s AS REAL), CAST(ids AS BLOB), CAST(edges_cs AS BLOB)"
 
 
 def check(db: sqlite3.Connection, name: str) -> int:

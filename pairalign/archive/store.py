@@ -27,13 +27,6 @@ BUSY_TIMEOUT_S = 60.0
 _ROWS_AT_ONCE = 20_000
 _MOST_WINDOWS = 2**31
 _IDS, _EDGES = np.dtype("<u2"), np.dtype("<i2")
-# SQLite lets any cell hold any type; a damaged or foreign file makes use of that
-_METHOD = "CAST(name AS TEXT), CAST(model_sha256 AS TEXT), CAST(vocab_size AS INTEGER)"
-_RECORDING = (
-    "id, CAST(path AS TEXT), CAST(sha256 AS TEXT), CAST(duration_s AS REAL), CAST(size_bytes AS INTEGER),"
-    " CAST(modified_ns AS INTEGER)"
-)
-_WINDOW = "CAST(start_s AS REAL), CAST(end_s AS REAL), CAST(ids AS BLOB), CAST(edges_cs AS BLOB)"
 
 
 class Store:
@@ -45,11 +38,13 @@ class Store:
         Raises: ArchiveError when it cannot be, is damaged, not an archive, or of a newer version.
         """
         self.path = Path(path).absolute()
-        if self.path.is_dir():
+        if "\0" in str(self.path):
+            raise ArchiveError("a file name cannot hold a NUL character. Choose another name.")
+        if os.path.isdir(self.path):  # unlike Path.is_dir, False for a name that is too long
             raise ArchiveError(f"{self.path.name} is a folder; name a file, for example {self.path.name}/archive.db.")
-        if not self.path.exists() and not create:
+        if not os.path.exists(self.path) and not create:
             raise ArchiveError(f"{self.path}: no such archive. Make one with: python -m pairalign index FOLDER.")
-        if not self.path.parent.is_dir():
+        if not os.path.isdir(self.path.parent):
             raise ArchiveError(f"{self.path.parent}: no such folder. Make it first, or choose another place.")
         with self._connection() as db:
             version = schema.check(db, self.path.name)
@@ -118,13 +113,14 @@ class Store:
     def model(self) -> Model | None:
         """Whose strings these are; None in an archive that nothing was ever added to."""
         with self._connection() as db:
-            rows = db.execute(f"SELECT {_METHOD} FROM methods ORDER BY id").fetchall()
+            rows = db.execute(f"SELECT {schema.METHOD} FROM methods ORDER BY id").fetchall()
             name = db.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'model'").fetchone()
         if not rows or name is None:
             return None
-        if not all(1 <= size <= MAX_VOCAB_SIZE for _, _, size in rows):
+        methods = {method: size for method, _, size in rows}
+        if not all(1 <= size <= MAX_VOCAB_SIZE for size in methods.values()):
             raise self._damaged("a vocabulary size that no model has")
-        return Model(name[0], rows[0][1], {method: size for method, _, size in rows})
+        return Model(name[0], rows[0][1], methods)
 
     def recordings(self, ids: Sequence[int] | None = None, pattern: str | None = None) -> list[Recording]:
         """Recordings by path: all, those with these ids, or those whose path fits a pattern such as *talks/*.wav."""
@@ -134,7 +130,9 @@ class Store:
         elif pattern is not None:
             chosen, values = "path GLOB ?", [pattern]
         with self._connection() as db:
-            rows = db.execute(f"SELECT {_RECORDING} FROM recordings WHERE {chosen} ORDER BY path", values).fetchall()
+            rows = db.execute(
+                f"SELECT {schema.RECORDING} FROM recordings WHERE {chosen} ORDER BY path", values
+            ).fetchall()
         if not all(0 <= row[3] < math.inf for row in rows):
             raise self._damaged("a recording without a length")
         return [Recording(row[0], self._full(row[1]), *row[2:]) for row in rows]
@@ -153,7 +151,7 @@ class Store:
     def windows_of(self, cells: Sequence[tuple[int, int, int]], method: str) -> list[list[ArchiveWindow]]:
         """Some windows of some recordings: for each (recording id, first, end) those from `first` up to `end`."""
         query = (
-            f"SELECT {_WINDOW} FROM windows WHERE recording = ? AND number >= ? AND number < ?"
+            f"SELECT {schema.WINDOW} FROM windows WHERE recording = ? AND number >= ? AND number < ?"
             " AND method = (SELECT id FROM methods WHERE name = ?) ORDER BY number"
         )
         with self._connection() as db:
@@ -163,11 +161,10 @@ class Store:
     def packed(self, method: str) -> Packed:
         """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""
         query = (
-            "SELECT r.id, CAST(r.duration_s AS REAL), CAST(w.ids AS BLOB) FROM windows w JOIN recordings r ON r.id = w.recording"
-            " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
+            "SELECT r.id, CAST(r.duration_s AS REAL), CAST(w.ids AS BLOB) FROM windows w"
+            " JOIN recordings r ON r.id = w.recording WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
         )
-        recordings, durations, tokens = [], [], []
-        owner, lengths = [], []
+        recordings, durations, owner, lengths = [], [], [], []
         with self._connection() as db:
             rows = db.execute(query, [method])
             while part := rows.fetchmany(_ROWS_AT_ONCE):
@@ -257,7 +254,8 @@ class Store:
         ).lastrowid
         for method, windows in strings.items():
             (kind,) = db.execute("SELECT id FROM methods WHERE name = ?", [method]).fetchone()
-            rows = [(kind, number, k, *_row(window)) for k, window in enumerate(windows)]
+            blobs = [(w.ids.astype(_IDS).tobytes(), w.edges_cs.astype(_EDGES).tobytes()) for w in windows]
+            rows = [(kind, number, k, w.start_s, w.end_s, *blobs[k]) for k, w in enumerate(windows)]
             db.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def touch(self, recording_id: int, path: Path, size_bytes: int, modified_ns: int) -> None:
@@ -301,8 +299,3 @@ class Store:
 
     def _damaged(self, what: str) -> ArchiveError:
         return ArchiveError(f"{self.path.name} is damaged: it holds {what}. Restore a copy, or index anew.")
-
-
-def _row(window: ArchiveWindow) -> tuple[float, float, bytes, bytes]:
-    ids, edges = window.ids.astype(_IDS), window.edges_cs.astype(_EDGES)
-    return window.start_s, window.end_s, ids.tobytes(), edges.tobytes()

@@ -21,8 +21,8 @@ from scripts.fuzz.byte_mutations import PLAIN, number
 Files = dict[str, bytes]
 _VALUES = (None, True, False, -1, 0, 1, 1e308, float("nan"), float("inf"), 10**30, "", "x", "../x", "\0", "é" * 300,
            [], {}, [1], [[[]]], {"a": 1}, "[" * 200, -(2**63), 0.5, "A" * 70_000)  # fmt: skip
-_CELLS = ("", "a.wav", "../a.wav", "/etc/hostname", "nan", "inf", "-1", "1e999", "a\nb", '"', "x" * 140_000, "\0", "train",
-          "１", ",", "é", "\ufeff", "0.5")  # fmt: skip
+_CELLS = ("", "a.wav", "../a.wav", "/etc/hostname", "nan", "inf", "-1", "1e999", "a\nb", '"', "x" * 140_000, "\0",
+          "train", "１", ",", "é", "\ufeff", "0.5")  # fmt: skip
 _SQL = (
     "UPDATE windows SET ids = {v}", "UPDATE windows SET edges_cs = {v}", "UPDATE windows SET start_s = {v}",
     "UPDATE windows SET end_s = {v}", "UPDATE windows SET number = number + {v}", "UPDATE recordings SET path = {v}",
@@ -31,8 +31,8 @@ _SQL = (
     "DELETE FROM methods", "DELETE FROM meta", "DELETE FROM recordings", "DROP TABLE windows", "DROP TABLE meta",
     "ALTER TABLE windows RENAME TO w; CREATE VIEW windows AS SELECT * FROM w",
     "ALTER TABLE recordings RENAME TO r; CREATE VIEW recordings AS WITH RECURSIVE n(i) AS "
-    "(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, i AS sha256, i AS path, 1.0 AS duration_s, 1 AS size_bytes, "
-    "1 AS modified_ns FROM n",
+    "(SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS id, i AS sha256, i AS path, 1.0 AS duration_s, "
+    "1 AS size_bytes, 1 AS modified_ns FROM n",
     "CREATE TRIGGER t AFTER UPDATE ON meta BEGIN DELETE FROM recordings; END",
     "PRAGMA user_version = {v}", "PRAGMA user_version = 1", "PRAGMA application_id = {v}",
 )  # fmt: skip

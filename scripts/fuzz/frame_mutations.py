@@ -169,7 +169,7 @@ def _page_body(rng: Random, pages: list[bytes]) -> list[bytes]:
 
 
 def _first_packet(rng: Random, pages: list[bytes]) -> list[bytes]:
-    """OpusHead (version, channels, pre-skip, rate, gain, mapping) or Vorbis' identification (channels, rate, blocks)."""
+    """OpusHead (version, channels, pre-skip, rate, gain, mapping) or Vorbis' first header (channels, rate, blocks)."""
     page = bytearray(pages[0])
     head = 27 + page[26]
     opus = ((8, 1), (9, 1), (10, 2), (12, 4), (16, 2), (18, 1))

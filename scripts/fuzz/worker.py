@@ -121,7 +121,9 @@ def _read(reader: str, folder: Path) -> Outcome:
     except BaseException as error:
         detail = f"{type(error).__name__}: {error}"[:300]
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        ours = [f for f in traceback.extract_tb(error.__traceback__) if "pairalign" in f.filename or "app" in f.filename]
+        ours = [
+            f for f in traceback.extract_tb(error.__traceback__) if "pairalign" in f.filename or "app" in f.filename
+        ]
         inner = ours[-1] if ours else frame
         outcome, place = "finding", f"{type(error).__name__} in {Path(inner.filename).name}:{inner.name}"
     peak_mb = _peak_mb()
