@@ -58,8 +58,8 @@ class Sound:
         if promised is not None and done < promised - _PROMISE_SLACK_FRAMES:
             raise AudioError(
                 f"the file is cut off: its header promises {promised / self.rate_hz:.2f} s, "
-                f"{done / self.rate_hz:.2f} s could be decoded. Copy it again, or open and save it in an audio editor to "
-                "accept what is left"
+                f"{done / self.rate_hz:.2f} s could be decoded. "
+                "Copy it again, or open and save it in an audio editor to accept what is left"
             )
 
     def stretch(self, first: int, frames: int) -> Iterator[np.ndarray]:

@@ -162,7 +162,8 @@ class Store:
         """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""
         query = (
             "SELECT r.id, CAST(r.duration_s AS REAL), CAST(w.ids AS BLOB) FROM windows w"
-            " JOIN recordings r ON r.id = w.recording WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
+            " JOIN recordings r ON r.id = w.recording"
+            " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
         )
         recordings, durations, owner, lengths = [], [], [], []
         with self._connection() as db:
