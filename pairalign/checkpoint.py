@@ -97,7 +97,10 @@ def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Ten
     sidecar = _read_sidecar(path.with_suffix(".json"))
     data = _read_limited(path, MAX_WEIGHTS_BYTES)
     # the very bytes that were hashed are the ones parsed: nothing can be swapped in between
-    if hashlib.sha256(data).hexdigest() != sidecar["sha256"]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != sidecar["sha256"]:
+        sidecar = _unfinished_sidecar(path, sha256)
+    if sidecar is None:
         raise CheckpointError(
             f"{path.name} does not match the sha256 in {path.stem}.json: it was damaged, changed or only half copied. "
             "Copy both files again"
@@ -135,6 +138,16 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     return sidecar
 
 
+def _unfinished_sidecar(path: Path, sha256: str) -> dict[str, Any] | None:
+    """The description that belongs to the weights when their writer was killed before it got its name."""
+    for left in path.parent.glob(_temporary_name(path.with_suffix(".json"), "*")):
+        with suppress(CheckpointError):
+            sidecar = _read_sidecar(left)
+            if sidecar["sha256"] == sha256:
+                return sidecar
+    return None
+
+
 def _check_sidecar(sidecar: Any, name: str) -> None:
     if not isinstance(sidecar, dict):
         raise CheckpointError(f"{name} must hold a JSON object, not a {type(sidecar).__name__}")
@@ -158,7 +171,8 @@ def _check_sidecar(sidecar: Any, name: str) -> None:
 def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor], sidecar: Mapping[str, Any]) -> str:
     """Write NAME.safetensors and NAME.json; returns the sha256 of the weights file.
 
-    Both are complete on disk before either gets its name, weights first: a crash in between is caught by the hash.
+    Both are complete on disk before either gets its name, weights first: after a crash in between `read_checkpoint`
+    finds the description that belongs to them. What earlier crashes have left is removed.
     """
     import safetensors.torch
 
@@ -179,11 +193,18 @@ def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor],
             waiting.append((_write_temporary(target, part), target))
         for temporary, target in waiting:
             os.replace(temporary, target)
+        for target in (path, path.with_suffix(".json")):
+            for left in path.parent.glob(_temporary_name(target, "*")):
+                left.unlink(missing_ok=True)
     finally:
         for temporary, _ in waiting:
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return sha256
+
+
+def _temporary_name(target: Path, number: str) -> str:
+    return f".{target.name[:100]}.{number}.tmp"
 
 
 def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -224,7 +245,7 @@ def plain_json(obj: Any) -> Any:
 
 def _write_temporary(target: Path, data: bytes) -> Path:
     """All bytes on disk under another name in the same folder, so that renaming cannot cross file systems."""
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(_temporary_name(target, secrets.token_hex(6)))
     try:
         with temporary.open("xb") as file:
             file.write(data)

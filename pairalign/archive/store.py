@@ -290,13 +290,10 @@ class Store:
         return self.path.parent / stored
 
     def _window(self, start_s: float, end_s: float, ids: bytes, edges_cs: bytes) -> ArchiveWindow:
-        try:
-            window = ArchiveWindow(start_s, end_s, np.frombuffer(ids, _IDS), np.frombuffer(edges_cs, _EDGES))
-        except ValueError:
-            window = None
-        if window is None or len(window.edges_cs) != len(window.ids) + bool(len(window.ids)):
+        # an edge more than tokens, two bytes each; nothing at all in a window where nothing was heard
+        if len(ids) % _IDS.itemsize or len(edges_cs) != len(ids) + _EDGES.itemsize * bool(ids):
             raise self._damaged("a window that does not fit its times")
-        return window
+        return ArchiveWindow(start_s, end_s, np.frombuffer(ids, _IDS), np.frombuffer(edges_cs, _EDGES))
 
     def _damaged(self, what: str) -> ArchiveError:
         return ArchiveError(f"{self.path.name} is damaged: it holds {what}. Restore a copy, or index anew.")
