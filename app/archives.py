@@ -16,7 +16,7 @@ from app.result import saving
 from app.services import Cancelled, Services
 from pairalign.archive.archive import Archive, ArchiveInfo
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
-from pairalign.home import home, inside, is_name
+from pairalign.home import home, inside, is_name, one_line
 from pairalign.strings import TokenString
 
 KEPT_OPEN = 4  # archives whose strings stay in memory
@@ -210,7 +210,7 @@ def figures_of(info: ArchiveInfo) -> dict[str, Any]:
 def _checked_folder(folder: str) -> Path:
     path = os.path.expanduser(folder.strip())  # unlike Path.expanduser, no error for a user that does not exist
     if len(folder) > MAX_PATH or not os.path.exists(path):
-        raise ValueError(f"{folder[:200]}: there is no such folder on this computer. Check the path.")
+        raise ValueError(f"{one_line(folder)}: there is no such folder on this computer. Check the path.")
     return Path(path)
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairalign.home import home, is_name
+from pairalign.home import home, is_name, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +65,7 @@ def _names_in(folder: Path) -> list[str]:
 def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     """The weights file behind a name, shipped or one's own, or a path that ends in .safetensors."""
     text = os.fspath(name_or_path)
-    shown = text if len(text) <= 200 else text[:200] + "…"
+    shown = one_line(text, 200)
     if is_name(text):
         places = [folder / f"{text}.safetensors" for folder in (CHECKPOINT_DIR, own_checkpoints())]
         path = next((place for place in places if os.path.isfile(place)), places[0])
@@ -154,7 +154,7 @@ def _check_sidecar(sidecar: Any, name: str) -> None:
     version = sidecar.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise CheckpointError(
-            f"{name} has schema version {version!r}; this program reads version {SCHEMA_VERSION}. "
+            f"{name} has schema version {one_line(repr(version), 40)}; this program reads version {SCHEMA_VERSION}. "
             "Use the program version it was made with, or another checkpoint"
         )
     if missing := [key for key in _KEYS if key not in sidecar]:

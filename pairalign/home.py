@@ -51,6 +51,13 @@ def is_device(stem: str) -> bool:
     return stem.split(".")[0].strip().lower() in _DEVICES
 
 
+def one_line(text: object, most: int = 300) -> str:
+    """A name or path fit for a message: no line breaks, control characters or halves of characters, not endless."""
+    shown = str(text)
+    cut = "…" if len(shown) > most else ""
+    return "".join(char if char.isprintable() else "?" for char in shown[:most]) + cut
+
+
 def inside(root: Path, name: object, what: str = "name", ending: str = "") -> Path:
     """root/name+ending, which need not exist. Raises ValueError for a bad name, or a link that leads out of `root`."""
     path = root / f"{checked_name(name, what)}{ending}"

@@ -21,6 +21,7 @@ from pairalign.archive import schema
 from pairalign.archive.errors import ArchiveError
 from pairalign.archive.record import Model, Packed, Recording
 from pairalign.archive.window import ArchiveWindow
+from pairalign.home import one_line
 from pairalign.strings import MAX_VOCAB_SIZE
 
 BUSY_TIMEOUT_S = 60.0
@@ -43,9 +44,9 @@ class Store:
         if os.path.isdir(self.path):  # unlike Path.is_dir, False for a name that is too long
             raise ArchiveError(f"{self.path.name} is a folder; name a file, for example {self.path.name}/archive.db.")
         if not os.path.exists(self.path) and not create:
-            raise ArchiveError(f"{self.path}: no such archive. Make one with: python -m pairalign index FOLDER.")
+            raise ArchiveError(f"{one_line(self.path)}: no such archive. Make it: python -m pairalign index FOLDER.")
         if not os.path.isdir(self.path.parent):
-            raise ArchiveError(f"{self.path.parent}: no such folder. Make it first, or choose another place.")
+            raise ArchiveError(f"{one_line(self.path.parent)}: no such folder. Make it first, or choose another place.")
         with self._connection() as db:
             version = schema.check(db, self.path.name)
             if version < schema.VERSION:

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pairalign.home import one_line
+
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif")
 DEV_SHARE = 0.1
 TIMIT_RATE_HZ = 16_000  # .WRD files count samples
@@ -54,7 +56,7 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     """Read a manifest CSV, or a folder: its `manifest.csv` when it has one, otherwise all audio found below it."""
     path = Path(path)
     if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
-        raise DataError(f"{_shown(path)}: no such file or folder. Give a manifest CSV or a folder of audio.")
+        raise DataError(f"{one_line(path)}: no such file or folder. Give a manifest CSV or a folder of audio.")
     if path.is_dir():
         manifest = path / "manifest.csv"
         return _read_csv(manifest) if manifest.is_file() else _read_folder(path)
@@ -77,7 +79,7 @@ def read_words(path: str | Path, utterances: Sequence[Utterance]) -> list[Word]:
         start_s, end_s = _number(row["start_s"], "start_s", where), _number(row["end_s"], "end_s", where)
         if end_s < start_s:
             raise DataError(
-                f"{where}: the word {row['word'][:60]!r} ends at {end_s} s, before it starts at {start_s} s."
+                f"{where}: the word {one_line(row['word'], 60)!r} ends at {end_s} s, before it starts at {start_s} s."
             )
         utterance = resolved[name]
         if utterance is not None and row["word"] and end_s > start_s:  # aligners give unplaced words no duration
@@ -116,7 +118,7 @@ def _read_csv(path: Path) -> list[Utterance]:
         if not row["path"]:
             raise DataError(f"{path}, line {line}: the path is empty.")
         if not os.path.isfile(audio):
-            missing.append(f"{_shown(audio)} (line {line})")
+            missing.append(f"{one_line(audio)} (line {line})")
         duration = row.get("duration_s", "")
         utterances.append(
             Utterance(
@@ -135,14 +137,14 @@ def _read_csv(path: Path) -> list[Utterance]:
         raise DataError(f"{path}: no rows below the header.")
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: {_shown(Path(repeated))} is listed more than once; list each recording once.")
+        raise DataError(f"{path}: {one_line(repeated)} is listed more than once; list each recording once.")
     return _with_splits(utterances, names)
 
 
 def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV with their line numbers, values stripped, missing cells as ''."""
     if not os.path.isfile(path):
-        raise DataError(f"{_shown(path)}: no such file.")
+        raise DataError(f"{one_line(path)}: no such file.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -164,18 +166,15 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 
-def _shown(path: Path) -> str:
-    """A path fit for one line of a message."""
-    return "".join(c if c.isprintable() else "?" for c in os.fspath(path))[:300]
-
-
 def _number(text: str, column: str, where: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise DataError(f"{where}: {column} is {text[:60]!r}; a number of seconds, zero or more, was expected.")
+        raise DataError(
+            f"{where}: {column} is {one_line(text, 60)!r}; a number of seconds, zero or more, was expected."
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""Names that a person or a program can give: none leads out of its folder, becomes an option, or ends in a traceback."""
+"""Names that a person or a program gives: none leads out of its folder, becomes an option, or ends in a traceback."""
 
 from __future__ import annotations
 
