@@ -116,7 +116,8 @@ class TrainingRuns:
                 if not was_there:
                     shutil.rmtree(folder, ignore_errors=True)
                 raise TrainingError(
-                    f"The run could not be started: {error.strerror or error}. Make room on the disk."
+                    f"The run could not be started: {error.strerror or error}. Make room on the disk, or check the "
+                    f"permissions of {runs_folder()}."
                 ) from None
         return settings.name
 
@@ -143,12 +144,13 @@ class TrainingRuns:
         folder = self._folder(name)
         if any(look.active for look in self._looks() if look.name == name):
             raise TrainingError(f"{name} is at work: stop it first.")
+        made = [inside(own_checkpoints(), name, "name of a checkpoint", ending) for ending in (".safetensors", ".json")]
         try:
             shutil.rmtree(folder)
+            for path in made:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise TrainingError(f"{name} cannot be deleted ({error.strerror}). Check its folder, {folder}.") from None
-        for ending in (".safetensors", ".json"):
-            inside(own_checkpoints(), name, "name of a checkpoint", ending).unlink(missing_ok=True)
 
     def look(self, name: str) -> Look:
         """The run as its files tell it. Raises ValueError when there is none of that name."""

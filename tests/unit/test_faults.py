@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -146,34 +145,40 @@ class TestDisks:
         assert "disk" in (said := one_line(capsys, ["train", *out])).lower() or "written" in said
 
 
-class TestKilledWrites:
-    PROGRAM = """
+# kills itself in a child: at the given call of a function of os
+KILLED = """
 import os, signal, sys
 from pairalign.checkpoint import read_checkpoint, save_checkpoint
-path, call, at = sys.argv[1], sys.argv[2], int(sys.argv[3])
-weights, sidecar = read_checkpoint(path)
-real, calls = getattr(os, call), 0
-def killing(*args):
-    global calls
-    calls += 1
-    if calls == at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*args)
-setattr(os, call, killing)
-save_checkpoint(path, {name: value + 1 for name, value in weights.items()}, sidecar)
+
+def killing_at(real, at):
+    calls = iter(range(1, 99))
+    return lambda *args: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == at else real(*args)
+
+for path, call, at in zip(*[iter(sys.argv[1:])] * 3):
+    weights, sidecar = read_checkpoint(path)
+    child = os.fork()
+    if not child:
+        setattr(os, call, killing_at(getattr(os, call), int(at)))
+        save_checkpoint(path, {name: value + 1 for name, value in weights.items()}, sidecar)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
 
-    @pytest.mark.parametrize(("call", "at", "new"), [("fsync", 2, False), ("replace", 1, False), ("replace", 2, True)])
-    def test_a_checkpoint_is_the_old_one_or_the_new_one(self, tmp_path, call, at, new):
-        path = tmp_path / "mine.safetensors"
-        sidecar = {"architecture": {}, "features": {}, "vocab_size": 4}
+
+def test_a_checkpoint_whose_writer_is_killed_is_the_old_one_or_the_new_one(tmp_path):
+    sidecar = {"architecture": {}, "features": {}, "vocab_size": 4}
+    moments = {"fsync 2": 0.0, "replace 1": 0.0, "replace 2": 1.0}
+    paths = [tmp_path / moment.replace(" ", "") / "mine.safetensors" for moment in moments]
+    for path in paths:
         save_checkpoint(path, {"a": torch.zeros(3)}, sidecar)
-        done = subprocess.run([sys.executable, "-c", self.PROGRAM, str(path), call, str(at)], cwd=PROJECT)
-        assert done.returncode == -signal.SIGKILL
-        assert read_checkpoint(path)[0]["a"].tolist() == [float(new)] * 3
+    arguments = [part for path, moment in zip(paths, moments, strict=True) for part in (str(path), *moment.split())]
+    subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=PROJECT, check=True, timeout=120)
+    for path, value in zip(paths, moments.values(), strict=True):
+        assert len(os.listdir(path.parent)) > 2 or value, "something of the killed one is left"
+        assert read_checkpoint(path)[0]["a"].tolist() == [value] * 3
         save_checkpoint(path, {"a": torch.ones(3) * 5}, sidecar)
         assert read_checkpoint(path)[0]["a"].tolist() == [5.0] * 3
-        assert sorted(os.listdir(tmp_path)) == ["mine.json", "mine.safetensors"], "what the killed one left is gone"
+        assert sorted(os.listdir(path.parent)) == ["mine.json", "mine.safetensors"], "nothing is left of it now"
 
 
 def damaged(path: Path) -> Path:
