@@ -43,7 +43,7 @@ class Sound:
     def __init__(self, decoder: soundfile.SoundFile, container: Container, limits: AudioLimits) -> None:
         self._decoder, self._container, self._limits = decoder, container, limits
         self.rate_hz: int = decoder.samplerate
-        self.frames: int = decoder.frames if decoder.frames < _UNKNOWN_FRAMES else 0
+        self.frames: int = max(0, decoder.frames) if decoder.frames < _UNKNOWN_FRAMES else 0
         check_format(self.rate_hz, decoder.channels, self.frames, limits)
 
     def blocks(self) -> Iterator[np.ndarray]:
