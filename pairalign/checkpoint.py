@@ -119,7 +119,8 @@ def read_sidecar(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 def _read_limited(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            # as much as there is: memory for all that is asked for would be taken before the first byte is read
+            data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read ({error.strerror or error})") from None
     if len(data) > most:

@@ -151,6 +151,11 @@ def _checked(page: bytes) -> bytes:
     return page[:22] + struct.pack("<I", _crc(_CRC32, 32, bare)) + page[26:]
 
 
+def numbered(data: bytes, serial: int) -> bytes:
+    """The same Ogg file with another stream number."""
+    return b"".join(_checked(page[:14] + struct.pack("<I", serial) + page[18:]) for page in _pages(data))
+
+
 def _page_field(rng: Random, pages: list[bytes]) -> list[bytes]:
     """Version, flags, granule position, serial, sequence, number of segments, or the length of one."""
     k = rng.randrange(len(pages))

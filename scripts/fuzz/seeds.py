@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scripts.fuzz.frame_mutations import numbered
+
 # (container, soundfile's format, subtype, rate, channels, seconds, more options)
 _KINDS = (
     ("wav", "WAV", "PCM_U8", 16_000, 1, 0.3, {}),
@@ -56,4 +58,5 @@ def _encoded(form: str, subtype: str, rate_hz: int, channels: int, duration_s: f
     memory = io.BytesIO()
     frames = np.repeat(tone[:, None], channels, axis=1)
     soundfile.write(memory, frames, rate_hz, format=form, subtype=subtype, **more)
-    return memory.getvalue()
+    # every stream of an Ogg file gets a random number; here it must be the same one in every run
+    return numbered(memory.getvalue(), 1) if form == "OGG" else memory.getvalue()
