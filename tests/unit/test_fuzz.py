@@ -56,6 +56,41 @@ def test_damage_with_right_checksums_reaches_the_decoder(kind, tmp_path):
 # --- found by fuzzing or while preparing it ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("at", [106, 300, 900])
+def test_seeking_in_an_ogg_file_with_a_damaged_setup_header_crashes_nothing(tmp_path, at):
+    """Any changed bit there made libsndfile 1.2.2 end the process, where a hit of a search was to be heard."""
+    first, setup, *rest = frame_mutations._pages(next(s for s in audio_seeds() if s.container == "vorbis").data)
+    setup = bytearray(setup)
+    setup[27 + setup[26] + at] ^= 1
+    (tmp_path / "a.ogg").write_bytes(b"".join(map(frame_mutations._checked, (first, bytes(setup), *rest))))
+    for times in ((0.1, 0.4), (0.3, 12.0), (5.0, 6.0)):
+        try:
+            read_excerpt(tmp_path / "a.ogg", *times)
+        except AudioError:
+            continue
+
+
+def test_reading_a_small_checkpoint_asks_for_little_memory(tmp_path, monkeypatch):
+    import io
+
+    from pairalign.checkpoint import read_checkpoint
+
+    documents._checkpoint(tmp_path)
+    asked = []
+    real = io.BufferedReader.read
+
+    class Watched(io.BufferedReader):
+        def read(self, size=-1):
+            asked.append(size)
+            return real(self, size)
+
+    from pathlib import Path
+
+    monkeypatch.setattr(Path, "open", lambda path, mode="r", **_: Watched(io.FileIO(path)))
+    read_checkpoint(tmp_path / "mine.safetensors")
+    assert 0 < max(asked) < 2_000_000
+
+
 def wav_with(rate_hz: int, channels: int, frames: int = 4_000) -> bytes:
     body = np.full(frames * channels, 1_000, "<i2").tobytes()
     fields = struct.pack("<HHIIHH", 1, channels, rate_hz, rate_hz * channels * 2, channels * 2, 16)
