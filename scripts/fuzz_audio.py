@@ -39,7 +39,6 @@ STRUCTURE = {
 AUDIO_READERS = ("read_audio", "read_excerpt")
 PARTS_EVERY = 4  # read_parts is read_audio but for its last lines: every fourth input is enough
 LIKELY_STRUCTURE = 0.7
-SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -135,6 +134,7 @@ def _count(tally: Tally, case: Case, reader: str, told: Outcome, folder: Path, k
         return
     tally.findings[told.place] = {"kind": case.kind, "mutation": case.mutation, "detail": told.detail, "times": 1}
     if keep is not None:
+        print(f"finding: {told.place}: {told.detail}", file=sys.stderr, flush=True)
         shutil.copytree(folder, keep / f"finding-{len(tally.findings):02d}-{case.kind}", dirs_exist_ok=True)
 
 
@@ -192,8 +192,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="where files of findings go")
     args = parser.parse_args()
     started = time.monotonic()
-    audio = run(audio_cases(args.inputs, args.seed), args.keep, shown=2_000)
-    others = run(document_cases(args.others, args.seed), args.keep, shown=1_000)
+    audio = run(audio_cases(args.inputs, args.seed), args.keep, shown=500)
+    others = run(document_cases(args.others, args.seed), args.keep, shown=500)
     told = report(audio, others, args.seed, time.monotonic() - started)
     for finding in told["findings"]:
         print(f"{finding['place']} ({finding['times']} times, first in {finding['kind']}): {finding['detail']}")
