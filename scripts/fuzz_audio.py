@@ -15,9 +15,11 @@ import platform
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -102,23 +104,40 @@ def document_cases(inputs: int, seed: int) -> Iterator[Case]:
         yield Case(kind, name, files, (kind,))
 
 
-def run(cases: Iterator[Case], keep: Path | None = None, shown: int = 0) -> Tally:
-    """Read all cases; files of findings go to `keep`, one of each place."""
-    tally, worker, started = Tally(), Worker(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_fast_folder()) as scratch:
-        folder = Path(scratch) / "case"
-        for number, case in enumerate(cases, start=1):
-            folder.mkdir()
-            for name, data in case.files.items():
-                (folder / name).write_bytes(data)
-            for reader in case.readers:
-                _count(tally, case, reader, worker.read(reader, folder), folder, keep)
-            shutil.rmtree(folder)
+def run(cases: Iterator[Case], keep: Path | None = None, shown: int = 0, workers: int = 1) -> Tally:
+    """Read all cases in so many processes; files of findings go to `keep`, one of each place."""
+    tally, lock, started = Tally(), threading.Lock(), time.monotonic()
+    numbered = enumerate(cases, start=1)
+
+    def work(folder: Path) -> None:
+        worker = Worker()
+        while True:
+            with lock:
+                number, case = next(numbered, (0, None))
+            if case is None:
+                return worker.close()
+            _read_case(worker, case, folder, tally, lock, keep)
             if shown and number % shown == 0:
                 seconds = time.monotonic() - started
                 print(f"{number} inputs, {seconds:.0f} s, {len(tally.findings)} findings", file=sys.stderr, flush=True)
-    worker.close()
+
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_fast_folder()) as scratch:
+        folders = [Path(scratch) / str(k) / "case" for k in range(workers)]
+        with ThreadPoolExecutor(workers) as threads:
+            for done in [threads.submit(work, folder) for folder in folders]:
+                done.result()
     return tally
+
+
+def _read_case(worker: Worker, case: Case, folder: Path, tally: Tally, lock: threading.Lock, keep: Path | None) -> None:
+    folder.mkdir(parents=True)
+    for name, data in case.files.items():
+        (folder / name).write_bytes(data)
+    for reader in case.readers:
+        told = worker.read(reader, folder)
+        with lock:
+            _count(tally, case, reader, told, folder, keep)
+    shutil.rmtree(folder)
 
 
 def _count(tally: Tally, case: Case, reader: str, told: Outcome, folder: Path, keep: Path | None) -> None:
@@ -188,12 +207,13 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=20_000, help="damaged recordings (default 20000)")
     parser.add_argument("--others", type=int, default=3_000, help="damaged files of other kinds (default 3000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="processes that read (default 1)")
     parser.add_argument("--json", type=Path, help="write the counts there")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="where files of findings go")
     args = parser.parse_args()
     started = time.monotonic()
-    audio = run(audio_cases(args.inputs, args.seed), args.keep, shown=500)
-    others = run(document_cases(args.others, args.seed), args.keep, shown=500)
+    audio = run(audio_cases(args.inputs, args.seed), args.keep, 500, args.workers)
+    others = run(document_cases(args.others, args.seed), args.keep, 500, args.workers)
     told = report(audio, others, args.seed, time.monotonic() - started)
     for finding in told["findings"]:
         print(f"{finding['place']} ({finding['times']} times, first in {finding['kind']}): {finding['detail']}")
