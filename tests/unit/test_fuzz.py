@@ -4,6 +4,7 @@ import json
 import sqlite3
 import struct
 from contextlib import closing
+from itertools import chain
 from random import Random
 
 import numpy as np
@@ -27,10 +28,9 @@ from tests.unit.test_archive_store import filled
 
 
 def test_some_hundred_damaged_files_are_read_or_refused_in_one_line():
-    audio, others = run(audio_cases(250, seed=1)), run(document_cases(100, seed=1))
-    assert audio.findings == {} and others.findings == {}
-    outcomes = {key[-1] for key in audio.counts}
-    assert outcomes == {"read", "refused"}, "both the decoders and the checks before them are reached"
+    tally = run(chain(audio_cases(250, seed=1), document_cases(50, seed=1)))
+    assert tally.findings == {}
+    assert {key[-1] for key in tally.counts} == {"read", "refused"}, "decoders and the checks before them are reached"
 
 
 def test_inputs_follow_from_the_seed_alone():
@@ -85,7 +85,7 @@ def test_reading_a_small_checkpoint_asks_for_little_memory(tmp_path):
 
 def wav_with(rate_hz: int, channels: int, frames: int = 4_000) -> bytes:
     body = np.full(frames * channels, 1_000, "<i2").tobytes()
-    fields = struct.pack("<HHIIHH", 1, channels, rate_hz, rate_hz * channels * 2, channels * 2, 16)
+    fields = struct.pack("<HHIIHH", 1, channels, rate_hz, rate_hz * channels * 2 & 0xFFFF_FFFF, channels * 2, 16)
     return b"RIFF" + struct.pack("<I", 36 + len(body)) + b"WAVEfmt " + struct.pack("<I", 16) + fields + b"data" + (
         struct.pack("<I", len(body)) + body
     )  # fmt: skip
@@ -139,7 +139,7 @@ def test_an_excerpt_needs_times_that_are_numbers(tmp_path, times):
         "UPDATE windows SET start_s = 9e999",
         "UPDATE recordings SET duration_s = 'long'",
         "UPDATE recordings SET duration_s = 9e999",
-        "UPDATE recordings SET path = x'00ff'",
+        "UPDATE recordings SET path = x'00ff' WHERE id = 1",
         "UPDATE methods SET vocab_size = 'many'",
         "UPDATE meta SET value = 'x' WHERE name = 'revision'",
     ],
@@ -150,10 +150,9 @@ def test_cells_of_another_type_do_not_break_a_search(tmp_path, change):
     with closing(sqlite3.connect(store.path)) as db:
         db.execute(change)
         db.commit()
-    archive = Archive.open(store.path, create=False)
-    for ask in (archive.info, archive.recordings, lambda: archive.search(query, 3, "contains", "vq")):
+    for ask in (Archive.info, Archive.recordings, lambda archive: archive.search(query, 3, "contains", "vq")):
         try:
-            ask()
+            ask(Archive.open(store.path, create=False))
         except ArchiveError as error:
             assert "\n" not in str(error)
 
@@ -163,7 +162,7 @@ def test_cells_of_another_type_do_not_break_a_search(tmp_path, change):
     [
         "CREATE TRIGGER t AFTER UPDATE ON meta BEGIN DELETE FROM recordings; END",
         "ALTER TABLE windows RENAME TO w; CREATE VIEW windows AS SELECT * FROM w",
-        "ALTER TABLE meta ADD COLUMN more AS (randomblob(1000000000))",
+        "ALTER TABLE meta ADD COLUMN more AS (zeroblob(1000000000))",
         "DROP TABLE windows",
     ],
 )
