@@ -206,9 +206,7 @@ class Store:
         with self._connection() as db:
             (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         if answer != "ok":
-            raise ArchiveError(
-                f"{self.path.name} is damaged ({' '.join(answer.split())[:200]}). Restore a copy, or index anew."
-            )
+            raise self._damaged(" ".join(answer.split())[:200])
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
