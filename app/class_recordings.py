@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
 from pairalign.checkpoint import atomic_write_bytes, atomic_write_json
-from pairalign.home import checked_name, home, inside
+from pairalign.home import checked_name, home, inside, one_line
 
 CLASS_FILE, MANIFEST = "class.json", "manifest.csv"
 MOST_PROMPTS, LONGEST_PROMPT, MOST_SPEAKERS = 200, 200, 60
@@ -109,8 +110,8 @@ class ClassRecordings:
             takes = tuple(_take(**take) for take in content["takes"])
             prompts = tuple(map(str, content["prompts"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ClassError(f"The class {name} cannot be read ({error}).") from None
-        return RecordedClass(name, prompts, tuple(take for take in takes if (folder / take.file).is_file()))
+            raise ClassError(f"The class {name} cannot be read ({one_line(error, 200)}).") from None
+        return RecordedClass(name, prompts, tuple(take for take in takes if os.path.isfile(folder / take.file)))
 
     def change_prompts(self, name: str, text: str) -> RecordedClass:
         """Another list of prompts; takes of prompts that are gone stay."""

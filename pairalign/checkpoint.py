@@ -108,7 +108,9 @@ def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Ten
     try:
         return safetensors.torch.load(data), sidecar
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} is not a valid safetensors file ({error}). Copy it again") from None
+        raise CheckpointError(
+            f"{path.name} is not a valid safetensors file ({one_line(error, 200)}). Copy it again"
+        ) from None
 
 
 def read_sidecar(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
     try:
         sidecar = json.loads(_read_limited(path, MAX_SIDECAR_BYTES))
     except (ValueError, RecursionError) as error:  # not only JSON's own: a number of 5000 digits is one as well
-        raise CheckpointError(f"{path.name} is not JSON ({error}). Copy it again") from None
+        raise CheckpointError(f"{path.name} is not JSON ({one_line(error, 200)}). Copy it again") from None
     _check_sidecar(sidecar, path.name)
     return sidecar
 

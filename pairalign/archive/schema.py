@@ -47,12 +47,19 @@ MIGRATIONS = (
 )
 VERSION = len(MIGRATIONS)
 # columns to read: SQLite lets any cell hold any type, and a damaged or foreign file makes use of that
-METHOD = "CAST(name AS TEXT), CAST(model_sha256 AS TEXT), CAST(vocab_size AS INTEGER)"
+_EMPTY = {"TEXT": "''", "INTEGER": "-1", "REAL": "-1", "BLOB": "x''"}
+
+
+def _as(kind: str, *columns: str) -> str:
+    return ", ".join(f"CAST(coalesce({column}, {_EMPTY[kind]}) AS {kind})" for column in columns)
+
+
+METHOD = f"{_as('TEXT', 'name', 'model_sha256')}, {_as('INTEGER', 'vocab_size')}"
 RECORDING = (
-    "id, CAST(path AS TEXT), CAST(sha256 AS TEXT), CAST(duration_s AS REAL), CAST(size_bytes AS INTEGER),"
-    " CAST(modified_ns AS INTEGER)"
+    f"id, {_as('TEXT', 'path', 'sha256')}, {_as('REAL', 'duration_s')}, {_as('INTEGER', 'size_bytes', 'modified_ns')}"
 )
-WINDOW = "CAST(start_s AS REAL), CAST(end_s AS REAL), CAST(ids AS BLOB), CAST(edges_cs AS BLOB)"
+WINDOW = f"{_as('REAL', 'start_s', 'end_s')}, {_as('BLOB', 'ids', 'edges_cs')}"
+PACKED = f"r.id, {_as('REAL', 'r.duration_s')}, {_as('BLOB', 'w.ids')}"
 
 
 def check(db: sqlite3.Connection, name: str) -> int:

@@ -162,7 +162,7 @@ class Store:
     def packed(self, method: str) -> Packed:
         """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""
         query = (
-            "SELECT r.id, CAST(r.duration_s AS REAL), CAST(w.ids AS BLOB) FROM windows w"
+            f"SELECT {schema.PACKED} FROM windows w"
             " JOIN recordings r ON r.id = w.recording"
             " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
         )
@@ -179,7 +179,7 @@ class Store:
         if (sizes % _IDS.itemsize).any():
             raise self._damaged("a token string that is cut")
         durations_s = np.concatenate([np.zeros(0, np.float32), *durations])
-        if not np.isfinite(durations_s).all():
+        if not (np.isfinite(durations_s) & (durations_s >= 0)).all():
             raise self._damaged("a recording without a length")
         # writable, as the search wants it: otherwise it would copy
         tokens = np.frombuffer(bytearray().join(recordings), _IDS)

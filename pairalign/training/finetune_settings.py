@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_json
-from pairalign.home import checked_name
+from pairalign.home import checked_name, one_line
 from pairalign.training.config import TrainConfig, parse_overrides
 
 SETTINGS_FILE = "settings.json"
@@ -110,4 +110,6 @@ def read_settings(folder: Path) -> FinetuneSettings:
     except SettingsError:
         raise
     except (OSError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{folder / SETTINGS_FILE} cannot be read ({error}). Start a new run.") from None
+        raise SettingsError(
+            f"{folder / SETTINGS_FILE} cannot be read ({one_line(error, 200)}). Start a new run."
+        ) from None
