@@ -65,7 +65,7 @@ class FinetuneSettings:
                 "or 0 to keep the rate of the base checkpoint."
             )
         if self.device not in DEVICES:
-            raise SettingsError(f"device is {self.device!r}; use one of {', '.join(DEVICES)}.")
+            raise SettingsError(f"device is {one_line(repr(self.device), 40)}; use one of {', '.join(DEVICES)}.")
         if not self.data or not self.init:
             raise SettingsError("data and init must be given: recordings to learn from, a checkpoint to start from.")
         parse_overrides(list(self.overrides))
