@@ -1,6 +1,6 @@
 """Many at once: python -m benchmarks.load [--clients 32] [--seconds 120] [--json docs/load.json]
 
-Starts app.py as a public app and lets clients call it through its API without a pause, each with calls drawn from
+Starts app.py as a public app, makes each call of the mix once, and then lets clients call it through its API without a pause, each with calls drawn from
 the mix below. A call ends well, with the one sentence that the queue is full, or with an error, which is told with its
 message and makes the exit status 1. Latency is what the client waits, upload and queue included. Afterwards more
 clients than the queue has places try the same for a while, so that the sentence is really met.
@@ -89,11 +89,17 @@ def use(url: str, number: int, until: float, tally: Tally) -> None:
             tally.waits_s.setdefault(name, []).append(time.monotonic() - started)
 
 
+def warm_up(url: str) -> None:
+    """Every call once: the demo archive is made on first use, and the loops of its search are compiled."""
+    from gradio_client import Client, handle_file
+
+    client = Client(url, verbose=False)
+    for call in calls(client, handle_file(str(ROOT / "app" / "examples" / RECORDINGS[0]))).values():
+        call()
+
+
 def measure(url: str, clients: int, seconds: float) -> Tally:
     """Let so many clients work for so long; calls that are under way at the end are waited for."""
-    from gradio_client import Client
-
-    Client(url, verbose=False).predict(api_name="/archive_info")  # the demo archive is made on first use
     tally, until = Tally(), time.monotonic() + seconds
     threads = [threading.Thread(target=use, args=(url, k, until, tally)) for k in range(clients)]
     for thread in threads:
@@ -172,6 +178,7 @@ def main() -> int:
         os.environ["PAIRALIGN_HOME"] = home
         server, url = start_app(args.checkpoint, "auto", ["--public"])
         try:
+            warm_up(url)
             memory = {"before": _resident_mb(server, "VmRSS")}
             told = _timed(url, args.clients, args.seconds)
             memory |= {"after": _resident_mb(server, "VmRSS"), "peak": _resident_mb(server, "VmHWM")}

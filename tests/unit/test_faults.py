@@ -140,8 +140,8 @@ class TestDisks:
         assert {path.name for path in disk.iterdir()} <= {"mine.safetensors", "mine.json", "filler"}
 
     def test_commands_that_write_say_so_in_one_line(self, disk, harm, sound, capsys):
-        for k in range(3):
-            write_audio(sound.parent / f"{k}.wav", babble(4.0, seed=k))
+        for k in range(6):
+            write_audio(sound.parent / f"{k}.wav", babble(2.0, seed=k))
         harm(disk)
         out = ["--manifest", str(sound.parent), "--out", str(disk / "run"), "--preset", "tiny", "--steps", "1,1,1"]
         assert main(["train", *out]) == 2
