@@ -1,8 +1,8 @@
 """Many at once: python -m benchmarks.load [--clients 32] [--seconds 120] [--json docs/load.json]
 
-Starts app.py as a public app, makes each call of the mix once, and then lets clients call it through its API without a
-pause, each with calls drawn from the mix below. A call ends well, with the one sentence that the queue is full, or with an error, which is told with its
-message and makes the exit status 1. Latency is what the client waits, upload and queue included. Afterwards more
+Starts app.py as a public app, makes each call of the mix once, and then lets clients call it through its API without
+a pause, each with calls drawn from the mix below. A call ends well, with the one sentence that the queue is full, or
+with an error, which is told with its message and makes the exit status 1. Latency is what the client waits, upload and queue included. Afterwards more
 clients than the queue has places try the same for a while, so that the sentence is really met.
 """
 
