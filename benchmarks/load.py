@@ -2,8 +2,9 @@
 
 Starts app.py as a public app, makes each call of the mix once, and then lets clients call it through its API without
 a pause, each with calls drawn from the mix below. A call ends well, with the one sentence that the queue is full, or
-with an error, which is told with its message and makes the exit status 1. Latency is what the client waits, upload and queue included. Afterwards more
-clients than the queue has places try the same for a while, so that the sentence is really met.
+with an error, which is told with its message and makes the exit status 1. Latency is what the client waits, upload and
+queue included. Afterwards more clients than the queue has places try the same for a while, so that the sentence is
+really met.
 """
 
 from __future__ import annotations
