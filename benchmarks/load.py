@@ -31,6 +31,7 @@ from scripts.take_screenshots import start_app
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ("harbour_a.ogg", "harbour_b.ogg", "digits.ogg", "slow.ogg")
 QUEUE_FULL = "Queue is full! Please try again."
+PATIENCE = {"timeout": 120}  # seconds for an answer of the server; a busy machine is slow, and that is measured
 OVERLOAD = 3  # times as many clients as the queue has places
 # how often each call is made, of 12
 MIX = {"tokenize": 4, "archive_search": 3, "views": 2, "regenerate": 1, "sweep": 1, "compare": 1}
@@ -65,7 +66,7 @@ def use(url: str, number: int, until: float, tally: Tally) -> None:
 
     chance = random.Random(number)
     try:
-        client = Client(url, verbose=False)
+        client = Client(url, verbose=False, httpx_kwargs=PATIENCE)
     except Exception as error:
         with tally.lock:
             tally.errors[f"connect: {type(error).__name__}: {str(error)[:200]}"] += 1
@@ -94,7 +95,7 @@ def warm_up(url: str) -> None:
     """Every call once: the demo archive is made on first use, and the loops of its search are compiled."""
     from gradio_client import Client, handle_file
 
-    client = Client(url, verbose=False)
+    client = Client(url, verbose=False, httpx_kwargs=PATIENCE)
     for call in calls(client, handle_file(str(ROOT / "app" / "examples" / RECORDINGS[0]))).values():
         call()
 

@@ -160,7 +160,7 @@ def test_a_public_app_opens_nothing_but_its_demo_through_the_api(tiny_checkpoint
 
 @pytest.fixture(scope="module")
 def client(app_url: str) -> Client:
-    return Client(app_url, verbose=False)
+    return Client(app_url, verbose=False, httpx_kwargs={"timeout": 60})
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a\0b", "x" * 5_000, "~nobody-here", "/etc/passwd.db"])
