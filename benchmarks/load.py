@@ -59,18 +59,39 @@ def calls(client: Any, recording: Any) -> dict[str, Callable[[], object]]:
     }
 
 
-def use(url: str, number: int, until: float, tally: Tally) -> None:
+def connected(url: str, clients: int, tally: Tally) -> list[Any]:
+    """So many clients that know the app's calls."""
+    from gradio_client import Client
+
+    found = []
+
+    def connect() -> None:
+        try:
+            client = Client(url, verbose=False, httpx_kwargs=dict(PATIENCE))
+        except Exception as error:
+            with tally.lock:
+                tally.errors[f"connect: {type(error).__name__}: {str(error)[:200]}"] += 1
+        else:
+            found.append(client)
+
+    together([threading.Thread(target=connect) for _ in range(clients)])
+    return found
+
+
+def together(threads: list[threading.Thread]) -> None:
+    """Start all and wait for all."""
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def use(client: Any, number: int, until: float, tally: Tally) -> None:
     """One client: calls one after the other until the time is over."""
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
     from gradio_client.exceptions import AppError
 
     chance = random.Random(number)
-    try:
-        client = Client(url, verbose=False, httpx_kwargs=PATIENCE)
-    except Exception as error:
-        with tally.lock:
-            tally.errors[f"connect: {type(error).__name__}: {str(error)[:200]}"] += 1
-        return
     while time.monotonic() < until:
         recording = handle_file(str(ROOT / "app" / "examples" / chance.choice(RECORDINGS)))
         (name,) = chance.choices(list(MIX), list(MIX.values()))
@@ -100,18 +121,16 @@ def warm_up(url: str) -> None:
         call()
 
 
-def measure(url: str, clients: int, seconds: float) -> Tally:
-    """Let so many clients work for so long; calls that are under way at the end are waited for."""
-    tally, until = Tally(), time.monotonic() + seconds
-    threads = [threading.Thread(target=use, args=(url, k, until, tally)) for k in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return tally
+def measure(url: str, clients: int, seconds: float) -> tuple[Tally, float]:
+    """Let so many clients work for so long; calls under way at the end are waited for. Returns also the seconds taken."""
+    tally = Tally()
+    ready, started = connected(url, clients, tally), time.monotonic()
+    until = started + seconds
+    together([threading.Thread(target=use, args=(client, k, until, tally)) for k, client in enumerate(ready)])
+    return tally, time.monotonic() - started
 
 
-def counted(tally: Tally, clients: int, elapsed_s: float) -> dict[str, Any]:
+def counted(tally: Tally, elapsed_s: float, clients: int) -> dict[str, Any]:
     """What came of a measurement, and latencies by call."""
     done = sum(map(len, tally.waits_s.values()))
     return {
@@ -145,12 +164,6 @@ def report(told: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _timed(url: str, clients: int, seconds: float) -> dict[str, Any]:
-    started = time.monotonic()
-    tally = measure(url, clients, seconds)
-    return counted(tally, clients, time.monotonic() - started)
-
-
 def _p(waits: list[float], percent: int) -> float:
     ordered = sorted(waits)
     if percent == 50:
@@ -182,9 +195,10 @@ def main() -> int:
         try:
             warm_up(url)
             memory = {"before": _resident_mb(server, "VmRSS")}
-            told = _timed(url, args.clients, args.seconds)
+            told = counted(*measure(url, args.clients, args.seconds), args.clients)
             memory |= {"after": _resident_mb(server, "VmRSS"), "peak": _resident_mb(server, "VmHWM")}
-            told["overload"] = _timed(url, OVERLOAD * args.clients, args.seconds / 8)
+            many = OVERLOAD * args.clients
+            told["overload"] = counted(*measure(url, many, args.seconds / 4), many)
         finally:
             server.terminate()
             server.wait(20)
