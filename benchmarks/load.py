@@ -122,7 +122,7 @@ def warm_up(url: str) -> None:
 
 
 def measure(url: str, clients: int, seconds: float) -> tuple[Tally, float]:
-    """Let so many clients work for so long; calls under way at the end are waited for. Returns also the seconds taken."""
+    """Let so many clients work for so long; calls under way at the end are waited for. Returns the seconds as well."""
     tally = Tally()
     ready, started = connected(url, clients, tally), time.monotonic()
     until = started + seconds
