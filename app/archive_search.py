@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -228,7 +229,7 @@ class Clip:
 
 def hit_clip(hit: Hit) -> Clip:
     """Read only that stretch of the recording, which may be hours long."""
-    if not hit.path.is_file():
+    if not os.path.isfile(hit.path):
         return Clip(problem=f"The audio file is no longer at {hit.path}, so this hit cannot be played.")
     begins_s = max(0.0, hit.start_s - CONTEXT_S)
     ends_s = min(hit.end_s + CONTEXT_S, begins_s + LONGEST_CLIP_S)

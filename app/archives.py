@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from app.result import saving
 from app.services import Cancelled, Services
 from pairalign.archive.archive import Archive, ArchiveInfo
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
-from pairalign.home import BadName, checked_name, home, inside
+from pairalign.home import home, inside, is_name, one_line
 from pairalign.strings import TokenString
 
 KEPT_OPEN = 4  # archives whose strings stay in memory
@@ -72,12 +73,12 @@ class Archives:
         """The demo first, then the person's own."""
         if self.refusal or not self._folder().is_dir():
             return [demo_archive.NAME]
-        return [demo_archive.NAME, *sorted(path.stem for path in self._folder().glob("*.db") if _is_name(path.stem))]
+        return [demo_archive.NAME, *sorted(path.stem for path in self._folder().glob("*.db") if is_name(path.stem))]
 
     def create(self, name: str) -> str:
         """Begin an empty archive; returns its name. Raises: ValueError for a bad name or one that is taken."""
         self._require_writable(name)
-        path = inside(self._folder(), checked_name(name, "name of an archive")).with_suffix(".db")
+        path = inside(self._folder(), name, "name of an archive", ".db")
         if path.exists():
             raise ValueError(f"There is an archive {name} already. Open it, or choose another name.")
         try:
@@ -152,7 +153,7 @@ class Archives:
             paths = demo_archive.files()  # it need not be indexed for that
         else:
             with Archive.open(self._path(name, ""), create=False) as archive:
-                paths = [recording.path for recording in archive.recordings() if recording.path.is_file()]
+                paths = [recording.path for recording in archive.recordings() if os.path.isfile(recording.path)]
         count = min(most, len(paths))
         return [paths[k * len(paths) // count] for k in range(count)]
 
@@ -169,8 +170,8 @@ class Archives:
         if self.refusal:
             raise ValueError(self.refusal)
         if name.strip().endswith(".db"):
-            return Path(name.strip()).expanduser().absolute()
-        path = inside(self._folder(), name, "name of an archive").with_suffix(".db")
+            return Path(os.path.abspath(os.path.expanduser(name.strip())))
+        path = inside(self._folder(), name, "name of an archive", ".db")
         if not path.exists():
             raise ValueError(f"There is no archive {name}. Choose one from the list, or make it.")
         return path
@@ -210,19 +211,11 @@ def figures_of(info: ArchiveInfo) -> dict[str, Any]:
     }
 
 
-def _is_name(stem: str) -> bool:
-    try:
-        checked_name(stem)
-    except BadName:
-        return False
-    return True
-
-
 def _checked_folder(folder: str) -> Path:
-    path = Path(folder.strip()).expanduser()
-    if len(folder) > MAX_PATH or not path.exists():
-        raise ValueError(f"{folder[:200]}: there is no such folder on this computer. Check the path.")
-    return path
+    path = os.path.expanduser(folder.strip())  # unlike Path.expanduser, no error for a user that does not exist
+    if len(folder) > MAX_PATH or not os.path.exists(path):
+        raise ValueError(f"{one_line(folder)}: there is no such folder on this computer. Check the path.")
+    return Path(path)
 
 
 def _audio_folder(archive: Archive) -> Path:

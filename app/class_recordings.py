@@ -5,21 +5,23 @@ The same word by two speakers is what training turns into a pair, and what a sea
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 import tempfile
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
 from pairalign.checkpoint import atomic_write_bytes, atomic_write_json
-from pairalign.home import checked_name, home, inside
+from pairalign.home import checked_name, home, inside, one_line
 
 CLASS_FILE, MANIFEST = "class.json", "manifest.csv"
 MOST_PROMPTS, LONGEST_PROMPT, MOST_SPEAKERS = 200, 200, 60
@@ -96,7 +98,7 @@ class ClassRecordings:
         if (folder / CLASS_FILE).exists():
             raise ClassError(f"There is already a class {name!r}: choose it, or another name.")
         made = RecordedClass(name, prompts_of(text))
-        with self._lock:
+        with self._lock, _writing():
             _save(folder, made)
         return made
 
@@ -105,16 +107,16 @@ class ClassRecordings:
         folder = self.folder(name)
         try:
             content = json.loads((folder / CLASS_FILE).read_text(encoding="utf-8"))
-            takes = tuple(Take(**{**take, "file": Path(take["file"]).name}) for take in content["takes"])
+            takes = tuple(_take(**take) for take in content["takes"])
             prompts = tuple(map(str, content["prompts"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ClassError(f"The class {name} cannot be read ({error}).") from None
-        return RecordedClass(name, prompts, tuple(take for take in takes if (folder / take.file).is_file()))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ClassError(f"The class {name} cannot be read ({one_line(error, 200)}).") from None
+        return RecordedClass(name, prompts, tuple(take for take in takes if os.path.isfile(folder / take.file)))
 
     def change_prompts(self, name: str, text: str) -> RecordedClass:
         """Another list of prompts; takes of prompts that are gone stay."""
         prompts = prompts_of(text)
-        with self._lock:
+        with self._lock, _writing():
             changed = RecordedClass(name, prompts, self.load(name).takes)
             _save(self.folder(name), changed)
         return changed
@@ -126,7 +128,7 @@ class ClassRecordings:
         if not audio:
             raise ClassError("There is no recording: press the microphone, say the words, and stop.")
         wave = read_audio(audio, TAKE_LIMITS)
-        with self._lock:
+        with self._lock, _writing():
             before = self.load(name)
             if prompt not in before.prompts:
                 raise ClassError(f"{prompt[:60]!r} is not on the list any more: choose another prompt.")
@@ -143,7 +145,7 @@ class ClassRecordings:
     def delete_take(self, name: str, speaker: str, prompt: str) -> RecordedClass:
         """Forget a take, and its sound."""
         folder = self.folder(name)
-        with self._lock:
+        with self._lock, _writing():
             before = self.load(name)
             gone = before.take(speaker, prompt)
             if gone is None:
@@ -155,7 +157,7 @@ class ClassRecordings:
 
     def delete(self, name: str) -> None:
         """Remove a class with all its recordings."""
-        with self._lock:
+        with self._lock, _writing():
             shutil.rmtree(self.folder(name))
 
     def bundle(self, name: str) -> Path:
@@ -163,8 +165,9 @@ class ClassRecordings:
         folder, found = self.folder(name), self.load(name)
         if not found.takes:
             raise ClassError("Nothing is recorded yet.")
-        path = Path(tempfile.mkdtemp(prefix="pairalign-")) / f"{name}.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with _writing():
+            path = Path(tempfile.mkdtemp(prefix="pairalign-")) / f"{name}.zip"
+        with _writing(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in (MANIFEST, *(take.file for take in found.takes)):
                 archive.write(folder / file, file)
         return path
@@ -185,6 +188,28 @@ def prompts_of(text: str) -> tuple[str, ...]:
     if long:
         raise ClassError(f"The line {long[:40]!r}… has {len(long)} characters; use {LONGEST_PROMPT} or fewer.")
     return prompts
+
+
+def _take(file: str, speaker: str, transcript: str, duration_s: float) -> Take:
+    """A take as its file tells it, whatever has happened to that. Raises: ValueError or TypeError."""
+    if not (isinstance(speaker, str) and isinstance(transcript, str)):
+        raise ValueError("a take must have a speaker and a transcript")
+    seconds = float(duration_s)
+    if not 0 <= seconds < 1e6:
+        raise ValueError(f"a take lasts {duration_s} s")
+    return Take(Path(file).name, speaker, transcript, seconds)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """What the disk refuses becomes a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise ClassError(
+            f"This cannot be saved in {_root()} ({error.strerror or error}). Make room on the disk, or check the "
+            "permissions of that folder. What was saved before is still there."
+        ) from None
 
 
 def _root() -> Path:

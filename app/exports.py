@@ -12,6 +12,7 @@ from typing import Any
 
 from app.result import TokenizeResult, still_kept
 from pairalign.export import to_csv, to_textgrid
+from pairalign.home import is_device
 
 KINDS = {"json": "JSON", "csv": "CSV", "textgrid": "Praat TextGrid", "wav": "WAV", "zip": "Everything (zip)"}
 MAX_STEM = 80
@@ -41,4 +42,4 @@ def bundle(result: TokenizeResult | None, kind: str) -> dict[str, Any]:
 def safe_stem(file_name: str) -> str:
     """A name that every file system takes: letters, digits, '-', '_' and inner dots of the name without its ending."""
     stem = re.sub(r"[^\w.-]+", "_", PurePath(file_name.replace("\\", "/")).stem)[:MAX_STEM].strip("._-")
-    return stem or "recording"
+    return f"{stem}_" if is_device(stem) else stem or "recording"

@@ -6,6 +6,7 @@ the lock it holds, not by a process id, which may belong to another program by t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -87,8 +88,8 @@ class TrainingRuns:
 
     def current(self) -> str | None:
         """The run that a page should show first: the one at work, else the latest."""
-        names = self.names()
-        return next((name for name in names if self.look(name).active), names[0] if names else None)
+        looks = self._looks()
+        return next((look.name for look in looks if look.active), looks[0].name if looks else None)
 
     def start(self, settings: FinetuneSettings, uploads: Sequence[str] = (), recordings: Sequence[Path] = ()) -> str:
         """Begin a run; uploads are copied into it, because the page's own copies do not last. Returns its name.
@@ -104,16 +105,19 @@ class TrainingRuns:
                 settings = replace(settings, data=str(folder / "uploads"))
             elif recordings:
                 settings = replace(settings, data=str(folder / LIST_FILE))
-            new_run(settings)
+            was_there = folder.exists()
             try:
+                new_run(settings)
                 if recordings:
                     _write_list(folder / LIST_FILE, recordings)
                 _copy(uploads, folder / "uploads")
                 self._launch(settings.name, folder, [])
             except OSError as error:
-                shutil.rmtree(folder, ignore_errors=True)
+                if not was_there:
+                    shutil.rmtree(folder, ignore_errors=True)
                 raise TrainingError(
-                    f"The run could not be started: {error.strerror or error}. Make room on the disk."
+                    f"The run could not be started: {error.strerror or error}. Make room on the disk, or check the "
+                    f"permissions of {runs_folder()}."
                 ) from None
         return settings.name
 
@@ -138,12 +142,15 @@ class TrainingRuns:
         """Remove a run with its copy of the recordings, and the checkpoint it made."""
         self._refuse_public()
         folder = self._folder(name)
-        if self.look(name).active:
+        if any(look.active for look in self._looks() if look.name == name):
             raise TrainingError(f"{name} is at work: stop it first.")
-        shutil.rmtree(folder)
-        path = inside(own_checkpoints(), name, "name of a checkpoint")
-        for ending in (".safetensors", ".json"):
-            path.with_suffix(ending).unlink(missing_ok=True)
+        made = [inside(own_checkpoints(), name, "name of a checkpoint", ending) for ending in (".safetensors", ".json")]
+        try:
+            shutil.rmtree(folder)
+            for path in made:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{name} cannot be deleted ({error.strerror}). Check its folder, {folder}.") from None
 
     def look(self, name: str) -> Look:
         """The run as its files tell it. Raises ValueError when there is none of that name."""
@@ -166,7 +173,7 @@ class TrainingRuns:
     def bundle(self, name: str) -> Path:
         """A zip with the checkpoint of a run, its description and its model card, in a folder for temporary files."""
         self._refuse_public()
-        weights = inside(own_checkpoints(), name, "name of a checkpoint").with_suffix(".safetensors")
+        weights = inside(own_checkpoints(), name, "name of a checkpoint", ".safetensors")
         if not weights.is_file():
             raise TrainingError(f"{name} has made no checkpoint yet.")
         path = Path(tempfile.mkdtemp(prefix="pairalign-")) / f"{name}.zip"
@@ -175,6 +182,14 @@ class TrainingRuns:
             archive.write(weights.with_suffix(".json"), f"{name}.json")
             archive.writestr("MODEL_CARD.md", card_text(read_sidecar(weights)))
         return path
+
+    def _looks(self) -> list[Look]:
+        """All runs whose files can be read, the latest first; a damaged one must not stand in the way of others."""
+        found = []
+        for name in self.names():
+            with contextlib.suppress(ValueError):
+                found.append(self.look(name))
+        return found
 
     def _folder(self, name: str) -> Path:
         folder = inside(runs_folder(), name, "name of a run")
@@ -188,7 +203,7 @@ class TrainingRuns:
 
     def _refuse_unless_free(self) -> None:
         self._refuse_public()
-        busy = holder(lock_file()) is not None or any(self.look(name).active for name in self.names())
+        busy = holder(lock_file()) is not None or any(look.active for look in self._looks())
         if busy:
             raise TrainingError("One training at a time: stop the one that runs, or wait until it has finished.")
 
@@ -261,6 +276,6 @@ def _suffix(path: Path) -> str:
 def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

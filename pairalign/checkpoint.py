@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairalign.home import home
+from pairalign.home import home, is_name, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +22,6 @@ SCHEMA_VERSION = 1
 CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
 MAX_WEIGHTS_BYTES = 4_000_000_000
 MAX_SIDECAR_BYTES = 20_000_000
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # what a sidecar must hold, and as what type
 _KEYS: dict[str, type] = {
@@ -60,16 +59,16 @@ def is_shipped(name: str) -> bool:
 
 def _names_in(folder: Path) -> list[str]:
     weights = folder.glob("*.safetensors")
-    return sorted(p.stem for p in weights if _NAME.fullmatch(p.stem) and p.with_suffix(".json").is_file())
+    return sorted(p.stem for p in weights if is_name(p.stem) and p.with_suffix(".json").is_file())
 
 
 def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     """The weights file behind a name, shipped or one's own, or a path that ends in .safetensors."""
     text = os.fspath(name_or_path)
-    shown = text if len(text) <= 200 else text[:200] + "…"
-    if _NAME.fullmatch(text):
+    shown = one_line(text, 200)
+    if is_name(text):
         places = [folder / f"{text}.safetensors" for folder in (CHECKPOINT_DIR, own_checkpoints())]
-        path = next((place for place in places if place.is_file()), places[0])
+        path = next((place for place in places if os.path.isfile(place)), places[0])
         problem = f"there is no checkpoint named {shown!r}"
     elif text.endswith(".safetensors") and "\0" not in text:
         path = Path(text)
@@ -79,7 +78,7 @@ def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
             f"{shown!r} names no checkpoint: a name has up to 64 letters, digits, - and _; "
             f"a path ends in .safetensors. {_offer()}"
         )
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, False for a name that is too long
         raise CheckpointError(f"{problem}. {_offer()}")
     return path
 
@@ -98,7 +97,10 @@ def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Ten
     sidecar = _read_sidecar(path.with_suffix(".json"))
     data = _read_limited(path, MAX_WEIGHTS_BYTES)
     # the very bytes that were hashed are the ones parsed: nothing can be swapped in between
-    if hashlib.sha256(data).hexdigest() != sidecar["sha256"]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != sidecar["sha256"]:
+        sidecar = _unfinished_sidecar(path, sha256)
+    if sidecar is None:
         raise CheckpointError(
             f"{path.name} does not match the sha256 in {path.stem}.json: it was damaged, changed or only half copied. "
             "Copy both files again"
@@ -106,7 +108,9 @@ def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Ten
     try:
         return safetensors.torch.load(data), sidecar
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path.name} is not a valid safetensors file ({error}). Copy it again") from None
+        raise CheckpointError(
+            f"{path.name} is not a valid safetensors file ({one_line(error, 200)}). Copy it again"
+        ) from None
 
 
 def read_sidecar(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -117,7 +121,8 @@ def read_sidecar(name_or_path: str | os.PathLike[str]) -> dict[str, Any]:
 def _read_limited(path: Path, most: int) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            # as much as there is: memory for all that is asked for would be taken before the first byte is read
+            data = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read ({error.strerror or error})") from None
     if len(data) > most:
@@ -130,10 +135,20 @@ def _read_sidecar(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path.name} is missing: weights need their description beside them. Copy both files")
     try:
         sidecar = json.loads(_read_limited(path, MAX_SIDECAR_BYTES))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{path.name} is not JSON ({error}). Copy it again") from None
+    except (ValueError, RecursionError) as error:  # not only JSON's own: a number of 5000 digits is one as well
+        raise CheckpointError(f"{path.name} is not JSON ({one_line(error, 200)}). Copy it again") from None
     _check_sidecar(sidecar, path.name)
     return sidecar
+
+
+def _unfinished_sidecar(path: Path, sha256: str) -> dict[str, Any] | None:
+    """The description that belongs to the weights when their writer was killed before it got its name."""
+    for left in path.parent.glob(_temporary_name(path.with_suffix(".json"), "*")):
+        with suppress(CheckpointError):
+            sidecar = _read_sidecar(left)
+            if sidecar["sha256"] == sha256:
+                return sidecar
+    return None
 
 
 def _check_sidecar(sidecar: Any, name: str) -> None:
@@ -142,7 +157,7 @@ def _check_sidecar(sidecar: Any, name: str) -> None:
     version = sidecar.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise CheckpointError(
-            f"{name} has schema version {version!r}; this program reads version {SCHEMA_VERSION}. "
+            f"{name} has schema version {one_line(repr(version), 40)}; this program reads version {SCHEMA_VERSION}. "
             "Use the program version it was made with, or another checkpoint"
         )
     if missing := [key for key in _KEYS if key not in sidecar]:
@@ -159,12 +174,13 @@ def _check_sidecar(sidecar: Any, name: str) -> None:
 def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor], sidecar: Mapping[str, Any]) -> str:
     """Write NAME.safetensors and NAME.json; returns the sha256 of the weights file.
 
-    Both are complete on disk before either gets its name, weights first: a crash in between is caught by the hash.
+    Both are complete on disk before either gets its name, weights first: after a crash in between `read_checkpoint`
+    finds the description that belongs to them. What earlier crashes have left is removed.
     """
     import safetensors.torch
 
     path = Path(path)
-    if path.suffix != ".safetensors" or not _NAME.fullmatch(path.stem):
+    if path.suffix != ".safetensors" or not is_name(path.stem):
         raise CheckpointError(f"{path.name!r} is no checkpoint file: NAME.safetensors with letters, digits, - and _")
     # clones, because safetensors refuses weights that share memory (tied layers, views)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in weights.items()}
@@ -180,11 +196,18 @@ def save_checkpoint(path: str | os.PathLike[str], weights: Mapping[str, Tensor],
             waiting.append((_write_temporary(target, part), target))
         for temporary, target in waiting:
             os.replace(temporary, target)
+        for target in (path, path.with_suffix(".json")):
+            for left in path.parent.glob(_temporary_name(target, "*")):
+                left.unlink(missing_ok=True)
     finally:
         for temporary, _ in waiting:
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return sha256
+
+
+def _temporary_name(target: Path, number: str) -> str:
+    return f".{target.name[:100]}.{number}.tmp"
 
 
 def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -225,7 +248,7 @@ def plain_json(obj: Any) -> Any:
 
 def _write_temporary(target: Path, data: bytes) -> Path:
     """All bytes on disk under another name in the same folder, so that renaming cannot cross file systems."""
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(_temporary_name(target, secrets.token_hex(6)))
     try:
         with temporary.open("xb") as file:
             file.write(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
 # as in pairalign.tokenizer, which is slow to import
 _METHODS = "pairalign, vq, vq_raw, viterbi, viterbi_cost, bpe, mfcc"
+# what the machine of whoever started the command refuses: no bug of ours
+_ADVICE = {
+    errno.ENOSPC: "Make room on the disk",
+    errno.EDQUOT: "Make room on the disk",
+    errno.EROFS: "Choose a folder that can be written to",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.ELOOP: "Check the links in that path",
+}
 _MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 
 
@@ -283,6 +292,8 @@ def _show_dict(result: dict[str, Any], args: argparse.Namespace, indent: int = 0
 
 def _is_users_mistake(error: Exception) -> bool:
     """A ValueError that this library raises on purpose, or a file that cannot be reached; any other error is a bug."""
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        return True
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)):
         return error.filename is not None
     if not isinstance(error, ValueError):
@@ -295,8 +306,9 @@ def _is_users_mistake(error: Exception) -> bool:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}. Check the path and its permissions"
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _ADVICE):
+        where = f"{_one_line(os.fsdecode(error.filename))[:200]}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}. {_ADVICE.get(error.errno, 'Check the path and its permissions')}"
     return str(error)
 
 

@@ -10,7 +10,10 @@ import re
 from pathlib import Path
 
 HOME_VARIABLE = "PAIRALIGN_HOME"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# no dash in front: a name is also the value of an option of the command line
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+# Windows takes these for devices, whatever ending follows
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{k}" for port in ("com", "lpt") for k in range(10))}
 
 
 class BadName(ValueError):
@@ -21,22 +24,43 @@ def home() -> Path:
     """The folder of a person's own checkpoints, runs and recordings; it need not exist yet."""
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen:
-        return Path(chosen).expanduser().resolve()
+        return Path(os.path.realpath(os.path.expanduser(chosen)))
     shared = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share"
     return Path(shared).expanduser() / "pairalign"
 
 
 def checked_name(name: object, what: str = "name") -> str:
-    """The name, if it is one: 1 to 64 letters, digits, - and _. Raises ValueError otherwise."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    """The name, if it is one: 1 to 64 letters, digits, - and _, not - in front. Raises ValueError otherwise."""
+    if not isinstance(name, str) or not is_name(name):
         shown = repr(name)[:80]
-        raise BadName(f"{shown} is no {what}: use 1 to 64 letters (A to Z), digits, - and _, without spaces.")
+        if isinstance(name, str) and is_device(name):
+            raise BadName(f"{shown} is the name of a device on Windows: choose another {what}.")
+        raise BadName(
+            f"{shown} is no {what}: use 1 to 64 letters (A to Z), digits, - and _, without spaces, and no - in front."
+        )
     return name
 
 
-def inside(root: Path, name: object, what: str = "name") -> Path:
-    """root/name, which need not exist. Raises ValueError for a bad name, or a link that leads out of `root`."""
-    path = root / checked_name(name, what)
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a file of one's own on every system."""
+    return _NAME.fullmatch(text) is not None and not is_device(text)
+
+
+def is_device(stem: str) -> bool:
+    """Whether Windows takes a file name that begins so for a device."""
+    return stem.split(".")[0].strip().lower() in _DEVICES
+
+
+def one_line(text: object, most: int = 300) -> str:
+    """A name or path fit for a message: no line breaks, control characters or halves of characters, not endless."""
+    shown = str(text)
+    cut = "…" if len(shown) > most else ""
+    return "".join(char if char.isprintable() else "?" for char in shown[:most]) + cut
+
+
+def inside(root: Path, name: object, what: str = "name", ending: str = "") -> Path:
+    """root/name+ending, which need not exist. Raises ValueError for a bad name, or a link that leads out of `root`."""
+    path = root / f"{checked_name(name, what)}{ending}"
     if not path.resolve().is_relative_to(root.resolve()):
         raise BadName(f"{name!r} leads out of {root}; remove that link or choose another {what}.")
     return path

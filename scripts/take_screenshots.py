@@ -15,6 +15,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from pairalign.audio import read_audio, write_audio
@@ -36,12 +37,12 @@ TABS = {
 COLOURS = 128  # of a palette: a third of the size, and nobody sees it
 
 
-def start_app(checkpoint: str, device: str) -> tuple[subprocess.Popen, str]:
+def start_app(checkpoint: str, device: str, more_flags: Sequence[str] = ()) -> tuple[subprocess.Popen, str]:
     """Run app.py on a free port and wait until it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    flags = ["--port", str(port), "--checkpoint", checkpoint, "--device", device]
+    flags = ["--port", str(port), "--checkpoint", checkpoint, "--device", device, *more_flags]
     server = subprocess.Popen([sys.executable, str(ROOT / "app.py"), *flags])
     url = f"http://127.0.0.1:{port}/"
     for _ in range(600):

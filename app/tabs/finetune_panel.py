@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def _existing(folder: str | None) -> Path:
     """A folder or manifest with recordings; a mistake is told before a process is started."""
     if not (folder or "").strip():
         raise TrainingError("Give the path of a folder with recordings, or of a manifest CSV.")
-    path = Path(folder.strip()).expanduser().resolve()
+    path = Path(os.path.abspath(os.path.expanduser(folder.strip())))
     read_manifest(path)
     return path
 

@@ -86,7 +86,13 @@ def hits_at(store: Store, packed: Packed, model: Model, query: TokenString, plac
 def joined(
     model: Model, method: str, windows: Sequence[ArchiveWindow], duration_s: float, tokens: slice = slice(None)
 ) -> TokenString:
-    """Neighbouring windows of a recording that lasts duration_s, or some of their tokens, as one string."""
+    """Neighbouring windows of a recording that lasts duration_s, or some of their tokens, as one string.
+
+    Raises: ArchiveError for tokens that the model has not, or times that run backwards: the file is damaged.
+    """
     ids = [int(token) for window in windows for token in window.ids][tokens]
     spans_s = spans_of(windows)[tokens]
-    return TokenString(tuple(ids), spans_s, duration_s, (), "eos", method, model.sha256, model.methods[method])
+    try:
+        return TokenString(tuple(ids), spans_s, duration_s, (), "eos", method, model.sha256, model.methods[method])
+    except ValueError as error:
+        raise ArchiveError(f"the archive is damaged ({error}). Restore a copy, or index anew.") from None

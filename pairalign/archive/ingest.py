@@ -83,7 +83,7 @@ def audio_files(source: str | os.PathLike[str], split: str | None = None) -> lis
     Raises: ValueError (DataError) when there are none, or no such file.
     """
     path = Path(source)
-    if path.is_file() and path.suffix.lower() in AUDIO_SUFFIXES:
+    if os.path.isfile(path) and path.suffix.lower() in AUDIO_SUFFIXES:
         return [path]
     utterances = read_manifest(path)
     chosen = range(len(utterances)) if split is None else of_split(utterances, split)
@@ -167,11 +167,11 @@ class _Run:
                     self._pass_over()
                     continue
                 sha256 = content_sha256(path)
-            except OSError as error:
-                self._skip(path, f"cannot be read ({error.strerror})", 0)
+            except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+                self._skip(path, f"cannot be read ({getattr(error, 'strerror', error)})", 0)
                 continue
             same = by_content.get(sha256)
-            if same is not None and (same.path == path or not same.path.exists()):
+            if same is not None and (same.path == path or not os.path.exists(same.path)):
                 self.store.touch(same.id, path, size, changed)  # touched, or renamed: followed
             if same is not None or sha256 in contents:
                 self._pass_over()

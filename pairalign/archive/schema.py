@@ -6,6 +6,7 @@ SQLite's user_version counts the steps taken. Steps are only ever added at the e
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from pairalign.archive.errors import ArchiveError
 
@@ -45,6 +46,20 @@ MIGRATIONS = (
     """,
 )
 VERSION = len(MIGRATIONS)
+# columns to read: SQLite lets any cell hold any type, and a damaged or foreign file makes use of that
+_EMPTY = {"TEXT": "''", "INTEGER": "-1", "REAL": "-1", "BLOB": "x''"}
+
+
+def _as(kind: str, *columns: str) -> str:
+    return ", ".join(f"CAST(coalesce({column}, {_EMPTY[kind]}) AS {kind})" for column in columns)
+
+
+METHOD = f"{_as('TEXT', 'name', 'model_sha256')}, {_as('INTEGER', 'vocab_size')}"
+RECORDING = (
+    f"id, {_as('TEXT', 'path', 'sha256')}, {_as('REAL', 'duration_s')}, {_as('INTEGER', 'size_bytes', 'modified_ns')}"
+)
+WINDOW = f"{_as('REAL', 'start_s', 'end_s')}, {_as('BLOB', 'ids', 'edges_cs')}"
+PACKED = f"r.id, {_as('REAL', 'r.duration_s')}, {_as('BLOB', 'w.ids')}"
 
 
 def check(db: sqlite3.Connection, name: str) -> int:
@@ -61,7 +76,29 @@ def check(db: sqlite3.Connection, name: str) -> int:
             f"{name} was made by a newer version of this software (schema {version}, known here: up to {VERSION}). "
             "Update the software."
         )
+    if _shape(db) != _shape_of(version):
+        raise ArchiveError(f"{name} is damaged or was changed: its tables are not those of an archive. Index anew.")
     return version
+
+
+def _shape(db: sqlite3.Connection) -> list[tuple]:
+    """Tables with their columns, indices, and whatever else there is: views and triggers run code of their own."""
+    things = db.execute(
+        "SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name"
+    ).fetchall()
+    columns = db.execute(
+        "SELECT m.name, c.name, c.type, c.hidden FROM sqlite_master m, pragma_table_xinfo(m.name) c"
+        " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_stat%' ORDER BY m.name, c.cid"
+    ).fetchall()
+    return things + columns
+
+
+def _shape_of(version: int) -> list[tuple]:
+    """The shape of an archive that has just taken the first `version` steps."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        for step in MIGRATIONS[:version]:
+            db.executescript(step)
+        return _shape(db)
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:

@@ -7,6 +7,7 @@ else. One process writes at a time, any number read. Rollback journal instead of
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from pairalign.archive import schema
 from pairalign.archive.errors import ArchiveError
 from pairalign.archive.record import Model, Packed, Recording
 from pairalign.archive.window import ArchiveWindow
+from pairalign.home import one_line
+from pairalign.strings import MAX_VOCAB_SIZE
 
 BUSY_TIMEOUT_S = 60.0
 _ROWS_AT_ONCE = 20_000
@@ -36,12 +39,14 @@ class Store:
         Raises: ArchiveError when it cannot be, is damaged, not an archive, or of a newer version.
         """
         self.path = Path(path).absolute()
-        if self.path.is_dir():
+        if "\0" in str(self.path):
+            raise ArchiveError("a file name cannot hold a NUL character. Choose another name.")
+        if os.path.isdir(self.path):  # unlike Path.is_dir, False for a name that is too long
             raise ArchiveError(f"{self.path.name} is a folder; name a file, for example {self.path.name}/archive.db.")
-        if not self.path.exists() and not create:
-            raise ArchiveError(f"{self.path}: no such archive. Make one with: python -m pairalign index FOLDER.")
-        if not self.path.parent.is_dir():
-            raise ArchiveError(f"{self.path.parent}: no such folder. Make it first, or choose another place.")
+        if not os.path.exists(self.path) and not create:
+            raise ArchiveError(f"{one_line(self.path)}: no such archive. Make it: python -m pairalign index FOLDER.")
+        if not os.path.isdir(self.path.parent):
+            raise ArchiveError(f"{one_line(self.path.parent)}: no such folder. Make it first, or choose another place.")
         with self._connection() as db:
             version = schema.check(db, self.path.name)
             if version < schema.VERSION:
@@ -55,6 +60,7 @@ class Store:
         try:
             with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
                 db.execute("PRAGMA foreign_keys = ON")
+                db.execute("PRAGMA trusted_schema = OFF")  # the file may come from a stranger
                 yield db
         except sqlite3.OperationalError as error:
             reason = str(error)
@@ -102,17 +108,20 @@ class Store:
     def revision(self) -> int:
         """A number that grows with every change."""
         with self._connection() as db:
-            row = db.execute("SELECT value FROM meta WHERE name = 'revision'").fetchone()
-        return int(row[0]) if row else 0
+            row = db.execute("SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'revision'").fetchone()
+        return row[0] if row else 0
 
     def model(self) -> Model | None:
         """Whose strings these are; None in an archive that nothing was ever added to."""
         with self._connection() as db:
-            rows = db.execute("SELECT name, model_sha256, vocab_size FROM methods ORDER BY id").fetchall()
-            name = db.execute("SELECT value FROM meta WHERE name = 'model'").fetchone()
+            rows = db.execute(f"SELECT {schema.METHOD} FROM methods ORDER BY id").fetchall()
+            name = db.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'model'").fetchone()
         if not rows or name is None:
             return None
-        return Model(name[0], rows[0][1], {method: size for method, _, size in rows})
+        methods = {method: size for method, _, size in rows}
+        if not all(1 <= size <= MAX_VOCAB_SIZE for size in methods.values()):
+            raise self._damaged("a vocabulary size that no model has")
+        return Model(name[0], rows[0][1], methods)
 
     def recordings(self, ids: Sequence[int] | None = None, pattern: str | None = None) -> list[Recording]:
         """Recordings by path: all, those with these ids, or those whose path fits a pattern such as *talks/*.wav."""
@@ -121,9 +130,12 @@ class Store:
             chosen, values = "id IN (SELECT value FROM json_each(?))", [json.dumps([int(i) for i in ids])]
         elif pattern is not None:
             chosen, values = "path GLOB ?", [pattern]
-        columns = "id, path, sha256, duration_s, size_bytes, modified_ns"
         with self._connection() as db:
-            rows = db.execute(f"SELECT {columns} FROM recordings WHERE {chosen} ORDER BY path", values).fetchall()
+            rows = db.execute(
+                f"SELECT {schema.RECORDING} FROM recordings WHERE {chosen} ORDER BY path", values
+            ).fetchall()
+        if not all(0 <= row[3] < math.inf for row in rows):
+            raise self._damaged("a recording without a length")
         return [Recording(row[0], self._full(row[1]), *row[2:]) for row in rows]
 
     def find(self, sha256: str | None = None, path: Path | None = None) -> Recording | None:
@@ -140,7 +152,7 @@ class Store:
     def windows_of(self, cells: Sequence[tuple[int, int, int]], method: str) -> list[list[ArchiveWindow]]:
         """Some windows of some recordings: for each (recording id, first, end) those from `first` up to `end`."""
         query = (
-            "SELECT start_s, end_s, ids, edges_cs FROM windows WHERE recording = ? AND number >= ? AND number < ?"
+            f"SELECT {schema.WINDOW} FROM windows WHERE recording = ? AND number >= ? AND number < ?"
             " AND method = (SELECT id FROM methods WHERE name = ?) ORDER BY number"
         )
         with self._connection() as db:
@@ -150,11 +162,11 @@ class Store:
     def packed(self, method: str) -> Packed:
         """All strings of one method, for a search in memory. Raises: ArchiveError for a method that is not kept."""
         query = (
-            "SELECT r.id, r.duration_s, w.ids FROM windows w JOIN recordings r ON r.id = w.recording"
+            f"SELECT {schema.PACKED} FROM windows w"
+            " JOIN recordings r ON r.id = w.recording"
             " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
         )
-        recordings, durations, tokens = [], [], []
-        owner, lengths = [], []
+        recordings, durations, owner, lengths = [], [], [], []
         with self._connection() as db:
             rows = db.execute(query, [method])
             while part := rows.fetchmany(_ROWS_AT_ONCE):
@@ -165,13 +177,16 @@ class Store:
         owners = np.concatenate([np.zeros(0, np.int64), *owner])
         sizes = np.concatenate([np.zeros(0, np.int64), *lengths])
         if (sizes % _IDS.itemsize).any():
-            raise ArchiveError(f"{self.path.name} is damaged: a token string is cut. Index the recordings anew.")
+            raise self._damaged("a token string that is cut")
+        durations_s = np.concatenate([np.zeros(0, np.float32), *durations])
+        if not (np.isfinite(durations_s) & (durations_s >= 0)).all():
+            raise self._damaged("a recording without a length")
         # writable, as the search wants it: otherwise it would copy
         tokens = np.frombuffer(bytearray().join(recordings), _IDS)
         first = np.flatnonzero(np.diff(owners, prepend=-1))
         return Packed(
             recording_ids=owners[first],
-            durations_s=np.concatenate([np.zeros(0, np.float32), *durations])[first],
+            durations_s=durations_s[first],
             first_window=np.append(first, len(owners)),
             window_edges=np.concatenate([[0], np.cumsum(sizes // _IDS.itemsize)]),
             tokens=tokens,
@@ -191,7 +206,7 @@ class Store:
         with self._connection() as db:
             (answer,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         if answer != "ok":
-            raise ArchiveError(f"{self.path.name} is damaged ({answer}). Restore a copy, or index anew.")
+            raise self._damaged(" ".join(answer.split())[:200])
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
@@ -241,7 +256,8 @@ class Store:
         ).lastrowid
         for method, windows in strings.items():
             (kind,) = db.execute("SELECT id FROM methods WHERE name = ?", [method]).fetchone()
-            rows = [(kind, number, k, *_row(window)) for k, window in enumerate(windows)]
+            blobs = [(w.ids.astype(_IDS).tobytes(), w.edges_cs.astype(_EDGES).tobytes()) for w in windows]
+            rows = [(kind, number, k, w.start_s, w.end_s, *blobs[k]) for k, w in enumerate(windows)]
             db.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def touch(self, recording_id: int, path: Path, size_bytes: int, modified_ns: int) -> None:
@@ -275,15 +291,10 @@ class Store:
         return self.path.parent / stored
 
     def _window(self, start_s: float, end_s: float, ids: bytes, edges_cs: bytes) -> ArchiveWindow:
-        try:
-            window = ArchiveWindow(start_s, end_s, np.frombuffer(ids, _IDS), np.frombuffer(edges_cs, _EDGES))
-        except ValueError:
-            window = None
-        if window is None or len(window.edges_cs) != len(window.ids) + bool(len(window.ids)):
-            raise ArchiveError(f"{self.path.name} is damaged: a window does not fit its times. Index anew.")
-        return window
+        # an edge more than tokens, two bytes each; nothing at all in a window where nothing was heard
+        if len(ids) % _IDS.itemsize or len(edges_cs) != len(ids) + _EDGES.itemsize * bool(ids):
+            raise self._damaged("a window that does not fit its times")
+        return ArchiveWindow(start_s, end_s, np.frombuffer(ids, _IDS), np.frombuffer(edges_cs, _EDGES))
 
-
-def _row(window: ArchiveWindow) -> tuple[float, float, bytes, bytes]:
-    ids, edges = window.ids.astype(_IDS), window.edges_cs.astype(_EDGES)
-    return window.start_s, window.end_s, ids.tobytes(), edges.tobytes()
+    def _damaged(self, what: str) -> ArchiveError:
+        return ArchiveError(f"{self.path.name} is damaged: it holds {what}. Restore a copy, or index anew.")

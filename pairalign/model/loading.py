@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from pairalign.checkpoint import CheckpointError, read_checkpoint
 from pairalign.features import FeatureOptions
 from pairalign.model.baselines import Baselines, split_baselines
@@ -25,8 +27,13 @@ def load_with_baselines(name_or_path: str | Path) -> tuple[PairAlignModel, dict,
             f"{name_or_path} was trained on other features than this version computes; train it again."
         )
     try:
-        model = PairAlignModel(ModelConfig.from_dict(sidecar["architecture"]))
-        weights, baselines = split_baselines(weights, model.config.codes)
+        config = ModelConfig.from_dict(sidecar["architecture"])
+        weights, baselines = split_baselines(weights, config.codes)
+        with torch.device("meta"):  # no memory is taken before the described network is known to be that of the weights
+            PairAlignModel(config).load_state_dict(weights, assign=True)
+        if not all(weight.isfinite().all() for weight in weights.values()):
+            raise ValueError("Some of them are NaN or infinite.")
+        model = PairAlignModel(config)
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:
         message = " ".join(

@@ -37,12 +37,32 @@ class ModelConfig:
 
     @staticmethod
     def from_dict(values: dict) -> "ModelConfig":
-        """Raises ValueError on a key that is missing or unknown."""
+        """Raises ValueError on a key that is missing or unknown, and on a size that no model has."""
         known = {f.name for f in fields(ModelConfig)}
         if set(values) != known:
             wrong = ", ".join(sorted(set(values) ^ known))
             raise ValueError(f"The checkpoint's architecture does not fit this version of PairAlign: {wrong}.")
-        return ModelConfig(**{**values, "phones": tuple(values["phones"])})
+        for name, (low, high) in SIZES.items():
+            if type(values[name]) is not int or not low <= values[name] <= high:
+                raise ValueError(f"The checkpoint's {name} is {str(values[name])[:40]}; allowed: {low} to {high}.")
+        phones = values["phones"]
+        if not isinstance(phones, list | tuple) or len(phones) > 1000 or not all(isinstance(p, str) for p in phones):
+            raise ValueError("The checkpoint's phones must be a list of up to 1000 names.")
+        if type(values["dropout"]) not in (int, float) or not 0 <= values["dropout"] < 1:
+            raise ValueError(f"The checkpoint's dropout is {str(values['dropout'])[:40]}; allowed: 0 to below 1.")
+        for part in ("encoder", "decoder"):
+            size, heads = values[f"{part}_size"], values[f"{part}_heads"]
+            if size % (2 * heads):  # rotary positions turn pairs of numbers in every head
+                raise ValueError(f"The checkpoint's {part}_size {size} cannot be divided among {heads} heads in pairs.")
+        return ModelConfig(**{**values, "phones": tuple(phones)})
+
+
+# far beyond every preset; a description from a stranger must not make the program build a network without end
+SIZES = {
+    "codes": (1, 65_536), "latent": (1, 4_096), "encoder_size": (1, 8_192), "encoder_heads": (1, 64),
+    "encoder_blocks": (1, 64), "decoder_size": (1, 8_192), "decoder_heads": (1, 64), "decoder_blocks": (1, 64),
+    "adapter_blocks": (0, 64), "mel_bands": (MEL_BANDS, MEL_BANDS),
+}  # fmt: skip
 
 
 def tiny_config() -> ModelConfig:

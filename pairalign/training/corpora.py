@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pairalign.home import one_line
+
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif")
 DEV_SHARE = 0.1
 TIMIT_RATE_HZ = 16_000  # .WRD files count samples
@@ -53,8 +55,8 @@ class Word:
 def read_manifest(path: str | Path) -> list[Utterance]:
     """Read a manifest CSV, or a folder: its `manifest.csv` when it has one, otherwise all audio found below it."""
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder. Give a manifest CSV or a folder of audio.")
+    if not os.path.exists(path):  # unlike Path.exists, False for a name that is too long
+        raise DataError(f"{one_line(path)}: no such file or folder. Give a manifest CSV or a folder of audio.")
     if path.is_dir():
         manifest = path / "manifest.csv"
         return _read_csv(manifest) if manifest.is_file() else _read_folder(path)
@@ -66,17 +68,19 @@ def read_manifest(path: str | Path) -> list[Utterance]:
 def read_words(path: str | Path, utterances: Sequence[Utterance]) -> list[Word]:
     """Word times from a CSV (`path,start_s,end_s,word`); words of recordings not among `utterances` are left out."""
     path = Path(path)
-    index = {utterance.path.resolve(): i for i, utterance in enumerate(utterances)}
+    index = {os.path.realpath(utterance.path): i for i, utterance in enumerate(utterances)}
     resolved: dict[str, int | None] = {}
     words = []
     for line, row in _rows(path, required=("path", "start_s", "end_s", "word")):
         name = row["path"]
         if name not in resolved:
-            resolved[name] = index.get((path.parent / name).resolve())
+            resolved[name] = index.get(os.path.realpath(path.parent / name))
         where = f"{path}, line {line}"
         start_s, end_s = _number(row["start_s"], "start_s", where), _number(row["end_s"], "end_s", where)
         if end_s < start_s:
-            raise DataError(f"{where}: the word {row['word']!r} ends at {end_s} s, before it starts at {start_s} s.")
+            raise DataError(
+                f"{where}: the word {one_line(row['word'], 60)!r} ends at {end_s} s, before it starts at {start_s} s."
+            )
         utterance = resolved[name]
         if utterance is not None and row["word"] and end_s > start_s:  # aligners give unplaced words no duration
             words.append(Word(utterance, start_s, end_s, row["word"]))
@@ -113,8 +117,8 @@ def _read_csv(path: Path) -> list[Utterance]:
         audio = path.parent / row["path"]
         if not row["path"]:
             raise DataError(f"{path}, line {line}: the path is empty.")
-        if not audio.is_file():
-            missing.append(f"{audio} (line {line})")
+        if not os.path.isfile(audio):
+            missing.append(f"{one_line(audio)} (line {line})")
         duration = row.get("duration_s", "")
         utterances.append(
             Utterance(
@@ -133,14 +137,14 @@ def _read_csv(path: Path) -> list[Utterance]:
         raise DataError(f"{path}: no rows below the header.")
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: {repeated} is listed more than once; list each recording once.")
+        raise DataError(f"{path}: {one_line(repeated)} is listed more than once; list each recording once.")
     return _with_splits(utterances, names)
 
 
 def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV with their line numbers, values stripped, missing cells as ''."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file.")
+    if not os.path.isfile(path):
+        raise DataError(f"{one_line(path)}: no such file.")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -151,11 +155,15 @@ def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str
                 raise DataError(f"{path}: no column {lacking[0]!r} in the header (found: {found}). Use commas.")
             reader.fieldnames = columns
             for row in reader:
+                if any("\0" in cell for cell in row.values() if isinstance(cell, str)):
+                    raise DataError(f"{path}, line {reader.line_num}: there is a NUL character, so this is no CSV.")
                 yield reader.line_num, {k: v.strip() for k, v in row.items() if k is not None}
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a UTF-8 text file, so not a CSV.") from error
     except csv.Error as error:
         raise DataError(f"{path}: not a readable CSV ({error}).") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
 
 
 def _number(text: str, column: str, where: str) -> float:
@@ -164,7 +172,9 @@ def _number(text: str, column: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise DataError(f"{where}: {column} is {text!r}; a number of seconds, zero or more, was expected.")
+        raise DataError(
+            f"{where}: {column} is {one_line(text, 60)!r}; a number of seconds, zero or more, was expected."
+        )
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def run_from_args(args: argparse.Namespace) -> dict:
 def _settings(args: argparse.Namespace) -> FinetuneSettings:
     return FinetuneSettings(
         name=args.name,
-        data=str(Path(args.manifest).resolve()),
+        data=os.path.realpath(args.manifest),
         init=args.init,
         minutes=args.minutes,
         learning_rate=args.learning_rate,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_json
-from pairalign.home import checked_name
+from pairalign.home import checked_name, one_line
 from pairalign.training.config import TrainConfig, parse_overrides
 
 SETTINGS_FILE = "settings.json"
@@ -53,6 +53,9 @@ class FinetuneSettings:
     def __post_init__(self) -> None:
         """Raises SettingsError when a value makes no sense."""
         checked_name(self.name, "name for a checkpoint")
+        for name in ("data", "init", "licence", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise SettingsError(f"{name} is {str(getattr(self, name))[:40]}; give a text.")
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:  # NaN fails too
                 raise SettingsError(f"{name} is {getattr(self, name)}; use {low:g} to {high:g}.")
@@ -62,7 +65,7 @@ class FinetuneSettings:
                 "or 0 to keep the rate of the base checkpoint."
             )
         if self.device not in DEVICES:
-            raise SettingsError(f"device is {self.device!r}; use one of {', '.join(DEVICES)}.")
+            raise SettingsError(f"device is {one_line(repr(self.device), 40)}; use one of {', '.join(DEVICES)}.")
         if not self.data or not self.init:
             raise SettingsError("data and init must be given: recordings to learn from, a checkpoint to start from.")
         parse_overrides(list(self.overrides))
@@ -104,5 +107,9 @@ def read_settings(folder: Path) -> FinetuneSettings:
         return FinetuneSettings(**{**known, "overrides": tuple(known.get("overrides", ()))})
     except FileNotFoundError:
         raise SettingsError(f"{folder} holds no fine-tuning run: there is no {SETTINGS_FILE}.") from None
-    except (OSError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise SettingsError(f"{folder / SETTINGS_FILE} cannot be read ({error}). Start a new run.") from None
+    except SettingsError:
+        raise
+    except (OSError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise SettingsError(
+            f"{folder / SETTINGS_FILE} cannot be read ({one_line(error, 200)}). Start a new run."
+        ) from None

@@ -64,9 +64,22 @@ def read_status(folder: Path) -> Status | None:
         content = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
         known = {f.name: content[f.name] for f in fields(Status) if f.name in content}
         status = Status(**{**known, "notes": tuple(map(str, known.get("notes", ())))})
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-    return status if status.state in STATES else None
+    return status if _makes_sense(status) else None
+
+
+def _makes_sense(status: Status) -> bool:
+    """Whether every value is of its kind: the file may be damaged, and what it says is shown and reckoned with."""
+    texts = (status.state, status.message, status.advice, status.checkpoint)
+    counts = (status.step, status.total_steps, status.pid)
+    times = (status.elapsed_s, status.updated, *(() if status.eta_s is None else (status.eta_s,)))
+    return (
+        all(isinstance(text, str) for text in texts)
+        and status.state in STATES
+        and all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        and all(type(time_s) in (int, float) and 0 <= time_s < 1e12 for time_s in times)
+    )
 
 
 def reserve(folder: Path) -> None:
