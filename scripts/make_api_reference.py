@@ -62,9 +62,9 @@ SURFACE: dict[str, dict[str, str]] = {
 }
 HEAD = """# API reference
 
-Made from the source by `python -m scripts.make_api_reference`; do not edit. Shapes: B batch, T samples or frames, U tokens,
-K codes. Errors a caller can cause are `ValueError`s that say what to do. What is marked with ★ is at hand as
-`pairalign.NAME`; everything else is imported from its module.
+Made from the source by `python -m scripts.make_api_reference`; do not edit. What is marked with ★ is at hand as
+`pairalign.NAME`; everything else is imported from its module. Errors that a caller can cause are `ValueError`s that say
+what to do. Shapes: B batch, T samples or frames, D features, U tokens, K codes.
 """
 
 
@@ -103,6 +103,8 @@ def _entry(module: str, node: ast.AST, at_top: bool) -> Iterator[str]:
     """Heading, signature and docstring of a function or class, and of a class's public members."""
     yield f"### {node.name}{' ★' if at_top else ''}\n"
     yield from _told(f"{module}.{node.name}", node)
+    path = f"{module.replace('.', '/')}.py"
+    yield f"Source: [{path}](../{path})\n"
     members = [one for one in getattr(node, "body", ()) if isinstance(one, _FUNCTIONS)] if _is_class(node) else []
     for member in members:
         if member.name.startswith("_"):
