@@ -24,6 +24,7 @@ from pairalign.likelihood import attention_map
 from pairalign.strings import TokenString, glyph
 from pairalign.sweep import sweep_methods
 from pairalign.views import make_view
+from scripts.take_screenshots import shrink
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "app" / "examples"
@@ -51,7 +52,9 @@ def draw_tokens(tokenizer: pairalign.Tokenizer, plt: Any) -> Any:
     figure, (top, below) = plt.subplots(2, 1, figsize=(WIDTH_IN, 3.6), sharex=True, height_ratios=(1.5, 1))
     mel = mel_image(wave)
     seconds = mel.values.shape[1] * mel.step_s
-    top.imshow(mel.values, origin="lower", aspect="auto", cmap="viridis", extent=(0, seconds, 0, 80))
+    top.imshow(
+        mel.values, origin="lower", aspect="auto", cmap="viridis", interpolation="nearest", extent=(0, seconds, 0, 80)
+    )
     top.set_ylabel("mel band")
     for row, string in enumerate(reversed(strings)):
         draw_lane(below, string, row, "" if string.method == "vq" else "glyphs")
@@ -80,6 +83,7 @@ def draw_views(tokenizer: pairalign.Tokenizer, plt: Any) -> Any:
             rows[1].plot(ends, [1.6, 0.4], color=colour, linestyle=dash, linewidth=1.2)
     bare(rows[1], "", (0, 2), (f"distorted, {len(b)}", f"as recorded, {len(a)}"))
     rows[1].set_xticks([])
+    rows[1].spines["bottom"].set_visible(False)
     figure.suptitle(
         f"{found.distance} edits, {found.normalized:.2f} of the longer string: solid lines are matches, dotted ones "
         "substitutions",
@@ -120,7 +124,9 @@ def draw_attention(tokenizer: pairalign.Tokenizer, plt: Any) -> Any:
     weights = found.weights[:-1]  # the last row is EOS
     figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.8))
     extent = (0, weights.shape[1] * found.frame_s, len(weights) - 0.5, -0.5)
-    axes.imshow(weights, aspect="auto", cmap="Blues", extent=extent, vmax=np.quantile(weights, 0.995))
+    axes.imshow(
+        weights, aspect="auto", cmap="Blues", extent=extent, interpolation="nearest", vmax=np.quantile(weights, 0.995)
+    )
     for row, (start, end) in enumerate(string.spans_s):
         axes.plot([start, end], [row, row], color="#d97706", linewidth=1.6)
     axes.set(xlabel="seconds", ylabel="token")
@@ -211,6 +217,7 @@ def make(tokenizer: pairalign.Tokenizer, out: Path, names: list[str]) -> list[Pa
             written.append(out / f"{name}.png")
             figure.savefig(written[-1], dpi=DPI, bbox_inches="tight", facecolor="white", metadata={"Software": None})
             plt.close(figure)
+            shrink(written[-1])
     return written
 
 
