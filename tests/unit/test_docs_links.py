@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import make_api_reference
+from pairalign.tokenizer import load
+from scripts import make_api_reference, make_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +59,14 @@ def test_figures_and_screenshots_are_small_and_figures_are_shown():
     for path in (ROOT / "docs" / "figures").iterdir():
         assert path.stat().st_size < 150_000, f"{path.name} is too large"
         assert f"figures/{path.name}" in shown, f"{path.name} is on no page"
+
+
+def test_figures_are_drawn_by_the_code_and_always_alike(tmp_path):
+    shipped = {path.stem for path in (ROOT / "docs" / "figures").iterdir()}
+    assert shipped == set(make_figures.FIGURES)
+    tokenizer = load("tiny", "cpu")
+    first, again = (make_figures.make(tokenizer, tmp_path / run, ["tokens"])[0].read_bytes() for run in "ab")
+    assert first == again
 
 
 def test_the_api_reference_is_what_the_docstrings_say():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pairalign.checkpoint import read_sidecar
+
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = "pip install -r requirements.txt -r tests/requirements.txt && python -m pytest"
 
@@ -36,3 +38,17 @@ def test_the_citation_names_the_paper_and_the_software():
     for needed in ("cff-version: 1.2.0", "PairAlign contributors", "2605.06582", "license: Apache-2.0"):
         assert needed in citation
     assert "2605.06582" in read("README.md")
+
+
+def test_the_figures_in_the_readme_are_those_of_the_shipped_checkpoint():
+    methods = read_sidecar("base")["metrics"]["evaluation"]["methods"]
+    columns = ("pairalign", "viterbi", "viterbi_cost", "vq")
+    rows = re.findall(r"^\| .+ \(`(\w+)`\) \| (.+) \|$", read("README.md"), re.MULTILINE)
+    assert len(rows) == 5
+    for measure, cells in rows:
+        for method, cell in zip(columns, cells.split(" | "), strict=True):
+            shown = cell.strip("* ")
+            decimals = len(shown.partition(".")[2])
+            assert f"{methods[method][measure]:.{decimals}f}".lstrip("0") == shown, f"{measure} of {method}"
+    saved = methods["pairalign"]["archive_token_reduction"]
+    assert f"({100 * saved:.0f} % fewer)" in read("README.md")
