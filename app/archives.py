@@ -144,11 +144,15 @@ class Archives:
         return Added(report)
 
     def sample(self, name: str, most: int) -> list[Path]:
-        """Up to `most` recordings of an archive whose files are still there, evenly spread. Raises: as `open`."""
+        """Up to `most` recordings of an archive whose files are still there, evenly spread; of any model's archive.
+
+        Raises: ValueError when there is no such archive, or it may not be opened here.
+        """
         if name == demo_archive.NAME:
             paths = demo_archive.files()  # it need not be indexed for that
         else:
-            paths = [recording.path for recording in self.open(name).recordings() if recording.path.is_file()]
+            with Archive.open(self._path(name, ""), create=False) as archive:
+                paths = [recording.path for recording in archive.recordings() if recording.path.is_file()]
         count = min(most, len(paths))
         return [paths[k * len(paths) // count] for k in range(count)]
 

@@ -6,6 +6,8 @@ the lock it holds, not by a process id, which may belong to another program by t
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -22,15 +24,17 @@ from typing import Any
 
 import pairalign
 from app.exports import safe_stem
-from pairalign.checkpoint import own_checkpoints, read_sidecar
+from pairalign.checkpoint import atomic_write_bytes, own_checkpoints, read_sidecar
 from pairalign.home import inside
 from pairalign.lock import holder
 from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
 from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
+from pairalign.training.monitor import LOG_FILE, read_log
 from pairalign.training.result import card_text
 from pairalign.training.status import Status, read_status, write_status
 
 OUTPUT_FILE = "output.log"
+LIST_FILE = "recordings.csv"  # a manifest
 STARTING_S = 90  # a busy machine takes its time to import PyTorch; after that a silent start is a failed one
 LAST_LINES = 3
 PROJECT = Path(pairalign.__file__).resolve().parent.parent
@@ -86,8 +90,10 @@ class TrainingRuns:
         names = self.names()
         return next((name for name in names if self.look(name).active), names[0] if names else None)
 
-    def start(self, settings: FinetuneSettings, uploads: Sequence[str] = ()) -> str:
+    def start(self, settings: FinetuneSettings, uploads: Sequence[str] = (), recordings: Sequence[Path] = ()) -> str:
         """Begin a run; uploads are copied into it, because the page's own copies do not last. Returns its name.
+
+        recordings: files to learn from in place of `settings.data`; they stay where they are.
 
         Raises: ValueError when training is not possible here or now, or for bad settings.
         """
@@ -96,8 +102,12 @@ class TrainingRuns:
             folder = inside(runs_folder(), settings.name, "name for a run")
             if uploads:
                 settings = replace(settings, data=str(folder / "uploads"))
+            elif recordings:
+                settings = replace(settings, data=str(folder / LIST_FILE))
             new_run(settings)
             try:
+                if recordings:
+                    _write_list(folder / LIST_FILE, recordings)
                 _copy(uploads, folder / "uploads")
                 self._launch(settings.name, folder, [])
             except OSError as error:
@@ -151,7 +161,7 @@ class TrainingRuns:
                 state, status = DIED, self._last_words(name, folder, status)
         elif state in ("preparing", "running") and (folder / STOP_FILE).exists():
             state = "stopping"
-        return Look(name, settings, status, state, _lines(folder / "log.jsonl"), _json(folder / "report.json"), folder)
+        return Look(name, settings, status, state, read_log(folder / LOG_FILE), _json(folder / "report.json"), folder)
 
     def bundle(self, name: str) -> Path:
         """A zip with the checkpoint of a run, its description and its model card, in a folder for temporary files."""
@@ -238,23 +248,14 @@ def _copy(uploads: Sequence[str], folder: Path) -> None:
         shutil.copyfile(source, folder / f"{number:03d}_{safe_stem(source.name)}{_suffix(source)}")
 
 
+def _write_list(path: Path, recordings: Sequence[Path]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("path",), *((str(one.resolve()),) for one in recordings)])
+    atomic_write_bytes(path, text.getvalue().encode())
+
+
 def _suffix(path: Path) -> str:
     return path.suffix.lower() if path.suffix[1:].isalnum() else ".wav"
-
-
-def _lines(path: Path) -> tuple[dict[str, Any], ...]:
-    """The lines of a log; one that is being written, or was cut off, is left out."""
-    if not path.is_file():
-        return ()
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            found.append(entry)
-    return tuple(found)
 
 
 def _json(path: Path) -> dict[str, Any]:

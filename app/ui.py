@@ -41,7 +41,7 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Archive", id="archive", elem_classes="pa-tab") as tab:
                 archive.build(services, audio, tab, archives)
             with gr.Tab("Train", id="train", elem_classes="pa-tab"):
-                train.build(services, audio, checkpoint, page)
+                train.build(services, audio, checkpoint, archives, page)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, controls)
     page.queue(max_size=32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -29,36 +30,87 @@ INTRO_HTML = (
 )
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The components of the recorder."""
+
+    chosen: gr.Dropdown
+    name: gr.Textbox
+    words: gr.Textbox
+    make: gr.Button
+    change: gr.Button
+    speaker: gr.Textbox
+    prompt: gr.Dropdown
+    shown: gr.HTML
+    take: gr.Audio
+    save: gr.Button
+    hear: gr.Button
+    forget: gr.Button
+    grid: gr.HTML
+    train: gr.Button
+    search: gr.Button
+    download: gr.Button
+    delete: gr.Button
+    file: gr.DownloadButton
+    found: gr.HTML
+
+
 def build(services: Services, classes: ClassRecordings, tabs: gr.Tabs, form: Form, page: gr.Blocks) -> None:
     """Lay out the recorder in the current Blocks; `form` is where a class is used for training."""
     gr.HTML(INTRO_HTML, apply_default_css=False)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            chosen = gr.Dropdown(classes.names(), label="Class", elem_id="pa-class")
-            name = gr.Textbox("my-class", label="Name of a new class", max_length=64, elem_id="pa-class-name")
-            words = gr.Textbox(
-                "\n".join(SOME_WORDS),
-                label="Words or sentences, one per line",
-                lines=8,
-                max_lines=12,
-                elem_id="pa-class-words",
-            )
-            with gr.Row():
-                make = gr.Button("Make a new class", elem_id="pa-class-make")
-                change = gr.Button("Change its list")
+            the_list = _lay_out_list(classes)
         with gr.Column(scale=3, min_width=320):
-            speaker = gr.Textbox(
-                "", label="Who speaks now? (a name of letters and digits)", max_length=64, elem_id="pa-class-speaker"
-            )
-            prompt = gr.Dropdown([], label="Say this", elem_id="pa-class-prompt")
-            shown = gr.HTML(apply_default_css=False, elem_id="pa-class-shown")
-            take = gr.Audio(
-                sources=["microphone", "upload"], type="filepath", label="Take", elem_id="pa-class-take", buttons=[]
-            )
-            save = gr.Button("Keep this take, next line", variant="primary", elem_id="pa-class-save")
-            with gr.Row():
-                hear = gr.Button("Hear the kept take", size="sm")
-                forget = gr.Button("Delete the kept take", size="sm", elem_id="pa-class-forget")
+            takes = _lay_out_takes()
+    part = _Parts(**the_list, **takes, **_lay_out_class())
+    _wire(services, classes, part, tabs, form, page)
+
+
+def _lay_out_list(classes: ClassRecordings) -> dict[str, gr.components.Component]:
+    """Which class, and what is said in it."""
+    chosen = gr.Dropdown(classes.names(), label="Class", elem_id="pa-class")
+    name = gr.Textbox("my-class", label="Name of a new class", max_length=64, elem_id="pa-class-name")
+    words = gr.Textbox(
+        "\n".join(SOME_WORDS),
+        label="Words or sentences, one per line",
+        lines=8,
+        max_lines=12,
+        elem_id="pa-class-words",
+    )
+    with gr.Row():
+        make = gr.Button("Make a new class", elem_id="pa-class-make")
+        change = gr.Button("Change its list")
+    return {"chosen": chosen, "name": name, "words": words, "make": make, "change": change}
+
+
+def _lay_out_takes() -> dict[str, gr.components.Component]:
+    """Who speaks, the line to say, and the recorder."""
+    speaker = gr.Textbox(
+        "", label="Who speaks now? (a name of letters and digits)", max_length=64, elem_id="pa-class-speaker"
+    )
+    prompt = gr.Dropdown([], label="Say this", elem_id="pa-class-prompt")
+    shown = gr.HTML(apply_default_css=False, elem_id="pa-class-shown")
+    take = gr.Audio(
+        sources=["microphone", "upload"], type="filepath", label="Take", elem_id="pa-class-take", buttons=[]
+    )
+    save = gr.Button("Keep this take, next line", variant="primary", elem_id="pa-class-save")
+    with gr.Row():
+        hear = gr.Button("Hear the kept take", size="sm")
+        forget = gr.Button("Delete the kept take", size="sm", elem_id="pa-class-forget")
+    return {
+        "speaker": speaker,
+        "prompt": prompt,
+        "shown": shown,
+        "take": take,
+        "save": save,
+        "hear": hear,
+        "forget": forget,
+    }
+
+
+def _lay_out_class() -> dict[str, gr.components.Component]:
+    """What there is so far, and what to do with it."""
     grid = gr.HTML(EMPTY_HTML, apply_default_css=False, elem_id="pa-class-grid")
     with gr.Row(elem_classes="pa-train-buttons"):
         train = gr.Button("Use for training", size="sm", elem_id="pa-class-train")
@@ -67,25 +119,30 @@ def build(services: Services, classes: ClassRecordings, tabs: gr.Tabs, form: For
         delete = gr.Button("Delete class", size="sm")
     file = gr.DownloadButton(visible="hidden", elem_id="pa-class-file")
     found = gr.HTML(apply_default_css=False, elem_id="pa-class-found")
+    buttons = {"train": train, "search": search, "download": download, "delete": delete}
+    return {"grid": grid, **buttons, "file": file, "found": found}
 
-    view, events = [chosen, prompt, shown, grid], _Events(classes)
+
+def _wire(
+    services: Services, classes: ClassRecordings, part: _Parts, tabs: gr.Tabs, form: Form, page: gr.Blocks
+) -> None:
+    chosen, words, speaker, prompt, take = part.chosen, part.words, part.speaker, part.prompt, part.take
+    view, events = [chosen, prompt, part.shown, part.grid], _Events(classes)
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    make.click(events.make, [name, words, speaker], [*view, words], **private)
-    change.click(events.change, [chosen, words, speaker], view, **private)
+    part.make.click(events.make, [part.name, words, speaker], [*view, words], **private)
+    part.change.click(events.change, [chosen, words, speaker], view, **private)
     gr.on([chosen.input, speaker.blur, speaker.submit], events.choose, [chosen, speaker], [*view, words], **private)
-    prompt.input(events.show, [chosen, speaker, prompt], shown, **private)
-    save.click(events.save, [chosen, speaker, prompt, take], [*view, take], **private)
-    hear.click(events.hear, [chosen, speaker, prompt], take, **private)
-    forget.click(events.forget, [chosen, speaker, prompt], view, **private)
+    prompt.input(events.show, [chosen, speaker, prompt], part.shown, **private)
+    part.save.click(events.save, [chosen, speaker, prompt, take], [*view, take], **private)
+    part.hear.click(events.hear, [chosen, speaker, prompt], take, **private)
+    part.forget.click(events.forget, [chosen, speaker, prompt], view, **private)
     page.load(lambda: gr.update(choices=classes.names()), None, chosen, **private)
-    train.click(
-        events.use, chosen, [tabs, form.source, form.a_class, form.files, form.with_page, form.folder], **private
-    )
+    part.train.click(events.use, chosen, [tabs, form.source, form.a_class], **private)
     model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-    search.click(_searching(services, classes), chosen, found, **model)
-    made = download.click(events.bundle, chosen, file, **private)
+    part.search.click(_searching(services, classes), chosen, part.found, **model)
+    made = part.download.click(events.bundle, chosen, part.file, **private)
     made.success(None, None, js=FILE_JS, **private)
-    delete.click(events.delete, chosen, [*view, found], js=DELETE_JS, **private)
+    part.delete.click(events.delete, chosen, [*view, part.found], js=DELETE_JS, **private)
 
 
 class _Events:
@@ -130,11 +187,9 @@ class _Events:
         return self.view(found, said, prompt)
 
     def use(self, name: str | None) -> tuple[Any, ...]:
-        """Show the form of the Fine-tune tab with this class chosen."""
+        """Show the form of the Fine-tune tab with this class chosen; the form then shows the control for it."""
         parts.readably(lambda: self.classes.folder(name or ""))
-        chosen = gr.update(choices=self.classes.names(), value=name, visible=True)
-        hidden = gr.update(visible=False)
-        return gr.Tabs(selected="finetune"), "class", chosen, hidden, hidden, hidden
+        return gr.Tabs(selected="finetune"), "class", gr.update(choices=self.classes.names(), value=name)
 
     def bundle(self, name: str | None) -> str:
         return str(parts.readably(lambda: self.classes.bundle(name or "")))

@@ -10,6 +10,7 @@ import gradio as gr
 
 import pairalign
 from app import parts, train_words
+from app.archives import Archives
 from app.class_recordings import ClassRecordings
 from app.tabs.run_panel import RunView
 from app.training_estimate import step_seconds
@@ -18,7 +19,13 @@ from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings
 
 DEFAULTS = FinetuneSettings("name", "data")
-SOURCES = {"files": "Recordings from this computer", "class": "A class you recorded", "folder": "A folder or manifest"}
+SOURCES = {
+    "files": "Recordings from this computer",
+    "class": "A class you recorded",
+    "archive": "An archive",
+    "folder": "A folder or manifest",
+}
+MOST_RECORDINGS = 2_000  # of an archive; training takes an hour of sound at most
 INTRO_HTML = (
     '<p class="pa-hint">The checkpoint hears your recordings disturbed in many ways and learns to write the same '
     "string each time. A new checkpoint is made; the one it starts from stays as it is. What hears (the encoder) is "
@@ -34,6 +41,7 @@ class Form:
     files: gr.File
     with_page: gr.Checkbox
     a_class: gr.Dropdown
+    archive: gr.Dropdown
     folder: gr.Textbox
     init: gr.Dropdown
     name: gr.Textbox
@@ -51,13 +59,13 @@ class Form:
     @property
     def inputs(self) -> list[gr.components.Component]:
         """Everything that goes into a run."""
-        return [getattr(self, f.name) for f in fields(self)][:14]
+        return [getattr(self, f.name) for f in fields(self)][:15]
 
 
-def lay_out(classes: ClassRecordings) -> Form:
+def lay_out(classes: ClassRecordings, archives: Archives) -> Form:
     """The form, in the current Blocks."""
     gr.HTML(INTRO_HTML, apply_default_css=False)
-    data = _data_choice(classes)
+    data = _data_choice(classes, archives)
     with gr.Row():
         init = gr.Dropdown(pairalign.available(), value=_start(), label="Start from", elem_id="pa-train-init")
         name = gr.Textbox("my-voice", label="Name of the new checkpoint", max_length=64, elem_id="pa-train-name")
@@ -83,7 +91,7 @@ def lay_out(classes: ClassRecordings) -> Form:
     return Form(*data, init, name, minutes, strength, *advanced, licence, estimate, start, told)
 
 
-def _data_choice(classes: ClassRecordings) -> tuple[gr.components.Component, ...]:
+def _data_choice(classes: ClassRecordings, archives: Archives) -> tuple[gr.components.Component, ...]:
     """What to learn from: one kind of source, and the control of that kind."""
     source = gr.Radio([(label, key) for key, label in SOURCES.items()], value="files", label="Learn from")
     with gr.Column(elem_classes="pa-train-source"):
@@ -92,10 +100,17 @@ def _data_choice(classes: ClassRecordings) -> tuple[gr.components.Component, ...
         )
         with_page = gr.Checkbox(False, label="The recording above, too")
         a_class = gr.Dropdown(classes.names(), label="Class", visible=False, elem_id="pa-train-class")
+        archive = gr.Dropdown(
+            archives.names(),
+            label="Archive",
+            info="Its recordings are read again from where they were added.",
+            visible=False,
+            elem_id="pa-train-archive",
+        )
         folder = gr.Textbox(
             label="Folder, or manifest CSV", placeholder="/home/me/recordings", visible=False, elem_id="pa-train-folder"
         )
-    return source, files, with_page, a_class, folder
+    return source, files, with_page, a_class, archive, folder
 
 
 def _advanced() -> tuple[gr.components.Component, ...]:
@@ -131,13 +146,23 @@ def _advanced() -> tuple[gr.components.Component, ...]:
 
 
 def wire(
-    runs: TrainingRuns, classes: ClassRecordings, form: Form, view: RunView, audio: gr.Audio, page: gr.Blocks
+    runs: TrainingRuns,
+    classes: ClassRecordings,
+    archives: Archives,
+    form: Form,
+    view: RunView,
+    audio: gr.Audio,
+    page: gr.Blocks,
 ) -> None:
     """The events of the form."""
 
     def show(source: str) -> tuple[Any, ...]:
-        found = gr.update(visible=source == "class", choices=classes.names())
-        return *(gr.update(visible=source == "files"),) * 2, found, gr.update(visible=source == "folder")
+        return (
+            *(gr.update(visible=source == "files"),) * 2,
+            gr.update(visible=source == "class", choices=classes.names()),
+            gr.update(visible=source == "archive", choices=archives.names()),
+            gr.update(visible=source == "folder"),
+        )
 
     def tell(*values: Any) -> str:
         def work() -> str:
@@ -149,17 +174,21 @@ def wire(
 
     def begin(recording: str | None, *values: Any) -> tuple[Any, ...]:
         def work() -> str:
-            source, files, with_page, a_class, folder = values[:5]
-            uploads, data = [], "uploads"
+            source, files, with_page, a_class, archive, folder = values[:6]
+            uploads, recordings, data = [], [], source
             if source == "files":
                 uploads = [*(files or ()), *([recording] if with_page and recording else ())]
                 if not uploads:
                     raise TrainingError("There are no recordings: choose files, or tick the recording above.")
             elif source == "class":
                 data = str(classes.folder(a_class or ""))
+            elif source == "archive":
+                recordings = archives.sample(archive, MOST_RECORDINGS)
+                if not recordings:
+                    raise TrainingError(f"None of the recordings of {archive} is where it was. Add them again.")
             else:
                 data = str(_existing(folder))
-            return runs.start(_settings(values, data), uploads)
+            return runs.start(_settings(values, data), uploads, recordings)
 
         name = parts.readably(work)
         return gr.update(choices=runs.names(), value=name), ""
@@ -167,7 +196,11 @@ def wire(
     private = {"api_visibility": "private"}
     page.load(lambda: gr.update(choices=pairalign.available()), None, form.init, show_progress="hidden", **private)
     form.source.change(
-        show, form.source, [form.files, form.with_page, form.a_class, form.folder], show_progress="hidden", **private
+        show,
+        form.source,
+        [form.files, form.with_page, form.a_class, form.archive, form.folder],
+        show_progress="hidden",
+        **private,
     )
     form.estimate.click(tell, form.inputs, form.told, concurrency_id="model", concurrency_limit=1, **private)
     started = form.start.click(
@@ -177,7 +210,7 @@ def wire(
 
 
 def _settings(values: tuple[Any, ...], data: str) -> FinetuneSettings:
-    init, name, minutes, strength, learning_rate, rate, batch, keep_base, licence = values[5:14]
+    init, name, minutes, strength, learning_rate, rate, batch, keep_base, licence = values[6:15]
     if learning_rate is None or batch is None:
         raise TrainingError("Learning rate and recordings per step must be numbers.")
     return FinetuneSettings(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from app import parts, train_figures, train_words
 from app.services import Services, to_int16
@@ -172,7 +171,7 @@ def _slow(look: Look) -> list[Any]:
     """Curves, tables and example strings."""
     clips = len(look.report.get("examples_before") or ())
     choices = [(f"Clip {k + 1}", k) for k in range(clips)]
-    sound, strings = _clip(look, 0) if clips else (None, "")
+    sound, strings = _clip(look, 0) if clips else (gr.update(value=None, visible=False), "")
     wanted = look.settings.wanted_rate_hz or None
     return [
         gr.update(value=train_figures.curves_figure(look.log, wanted), visible=len(look.log) > 1),
@@ -191,13 +190,13 @@ def _hear(runs: TrainingRuns) -> Callable[[str | None, int | None], tuple[Any, .
     return hear
 
 
-def _clip(look: Look, number: int) -> tuple[tuple[int, np.ndarray] | None, str]:
-    """The sound of an example and its strings."""
+def _clip(look: Look, number: int) -> tuple[Any, str]:
+    """The sound of an example and its strings; without sound there is no player."""
     found = look.report["examples_before"]
     number = min(max(number, 0), len(found) - 1)
     path = look.folder / "clips" / f"{int(found[number]['item']):05d}.flac"
     sound = (SAMPLE_RATE_HZ, to_int16(read_audio(path))) if path.is_file() else None
-    return sound, train_words.examples_html(look, number, PLAYER_ID)
+    return gr.update(value=sound, visible=sound is not None), train_words.examples_html(look, number, PLAYER_ID)
 
 
 def _skip(components: Any) -> list[Any]:

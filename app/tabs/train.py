@@ -7,6 +7,7 @@ import os
 import gradio as gr
 
 from app import train_words
+from app.archives import Archives
 from app.class_recordings import ClassRecordings
 from app.services import Services
 from app.tabs import class_panel, finetune_panel, run_panel
@@ -24,7 +25,9 @@ def refusal(services: Services) -> str:
     return REFUSAL if services.public or "SPACE_ID" in os.environ else ""
 
 
-def build(services: Services, audio: gr.Audio, checkpoint: gr.Dropdown | None, page: gr.Blocks) -> None:
+def build(
+    services: Services, audio: gr.Audio, checkpoint: gr.Dropdown | None, archives: Archives, page: gr.Blocks
+) -> None:
     """Lay out the tab inside the current Blocks; `audio` is the page's recording, `checkpoint` the header's choice."""
     reason = refusal(services)
     if reason or checkpoint is None:
@@ -35,9 +38,9 @@ def build(services: Services, audio: gr.Audio, checkpoint: gr.Dropdown | None, p
         with gr.Tab("Fine-tune", id="finetune"):
             with gr.Row(equal_height=False):
                 with gr.Column(scale=2, min_width=300):
-                    form = finetune_panel.lay_out(classes)
+                    form = finetune_panel.lay_out(classes, archives)
                 with gr.Column(scale=3, min_width=320):
                     view = run_panel.build(services, runs, checkpoint, page)
         with gr.Tab("Record a class", id="class"):
             class_panel.build(services, classes, tabs, form, page)
-    finetune_panel.wire(runs, classes, form, view, audio, page)
+    finetune_panel.wire(runs, classes, archives, form, view, audio, page)

@@ -32,18 +32,19 @@ from pairalign.training.config import TrainConfig
 from pairalign.training.corpora import of_split, read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings, read_settings
 from pairalign.training.job import Job
-from pairalign.training.safeguards import RisingLoss, Trouble, diverged, explain, require_space
-from pairalign.training.state import STATE_FILE, Progress
+from pairalign.training.monitor import LOG_FILE, first_validation
+from pairalign.training.safeguards import Trouble, diverged, explain, require_space
+from pairalign.training.state import STATE_FILE
 from pairalign.training.status import Status, read_status, write_status
 from pairalign.training.step_time import step_seconds
 from pairalign.training.trainer import DivergedError, train
+from pairalign.training.watch import SURE_CLIPS, Watch
 
 LOCK_FILE = "training.lock"
 STOP_FILE = "stop"
 CONFIG_FILE = "config.json"
 REPORT_FILE = "report.json"
-TOLERANCE, PATIENCE = 1.1, 6  # of the minutes asked for; validations without anything better
-WORSE, SURE_CLIPS = 0.1, 8  # of separation below the start, twice in a row; fewer clips than that do not tell
+TOLERANCE = 1.1  # of the minutes asked for
 
 
 class Stopped(Exception):
@@ -111,10 +112,18 @@ class Session:
         self.status, self.told_at = replace(self.status, **changes), time.monotonic()
         write_status(self.folder, self.status)
 
+    def stop_asked(self) -> bool:
+        """Whether the person wants it stopped."""
+        return (self.folder / STOP_FILE).exists()
+
+    def check(self) -> None:
+        """Raises Stopped when the person wants it stopped."""
+        if self.stop_asked():
+            raise Stopped
+
     def step_on(self, message: str) -> None:
         """Tell what is done now, unless the person wants it stopped."""
-        if (self.folder / STOP_FILE).exists():
-            raise Stopped
+        self.check()
         self.tell(message=message)
 
     def work(self, finish: bool) -> None:
@@ -191,9 +200,11 @@ class Session:
             (self.folder / BRIDGE_FILE).unlink(missing_ok=True)
         self.step_on("Writing the strings to learn")
         self.tell(total_steps=config.total_steps)
-        watch = Watch(self, config.total_steps)
+        before = first_validation(self.folder / LOG_FILE)
+        sure = self.report()["data"]["held_out"] >= SURE_CLIPS
+        watch = Watch(self.tell, self.stop_asked, config.total_steps, sure, before.get("separation"))
         try:
-            ended = train(self.job(config, resume, self.status.elapsed_s), watch)["ended"]
+            ended = train(self.job(config, resume, self.status.elapsed_s), watch, self.check)["ended"]
         except DivergedError:
             ended = "diverged"
         self.tell(**watch.done())
@@ -231,57 +242,6 @@ class Session:
             found |= parts
             atomic_write_json(path, found)
         return found
-
-
-class Watch:
-    """Looks at every step: tells the status, and ends training when it is asked to or goes wrong."""
-
-    def __init__(self, session: Session, total_steps: int) -> None:
-        self.session, self.total_steps = session, total_steps
-        self.rising = RisingLoss()
-        self.started: tuple[float, int] | None = None
-        self.start_separation: float | None = None
-        self.sure = session.report()["data"]["held_out"] >= SURE_CLIPS
-        self.seen, self.best, self.since_best, self.worse = {}, -1.0, 0, 0
-        self.progress: Progress | None = None
-
-    def done(self) -> dict[str, float]:
-        """Steps and seconds as the status has them; nothing before the first step."""
-        if self.progress is None:
-            return {}
-        return {"step": self.progress.step, "elapsed_s": round(self.progress.elapsed_s, 1)}
-
-    def __call__(self, progress: Progress, stats: dict[str, float], metrics: dict[str, float]) -> str:
-        """A word that says why to end, or ""."""
-        now, self.progress = time.monotonic(), progress
-        self.started = self.started or (now, progress.step)
-        stop = (self.session.folder / STOP_FILE).exists()
-        if stop or now - self.session.told_at > 1:
-            done = progress.step - self.started[1]
-            each_s = (now - self.started[0]) / done if done else None
-            self.session.tell(
-                state="stopping" if stop else "running",
-                message="Saving" if stop else "Learning to write the same string however it is disturbed",
-                **self.done(),
-                eta_s=None if each_s is None or stop else round(each_s * (self.total_steps - progress.step), 1),
-            )
-        if stop:
-            return "stop"
-        return "diverged" if self.rising(stats["loss"]) else self.judge(metrics)
-
-    def judge(self, metrics: dict[str, float]) -> str:
-        """What the latest validation says, once each."""
-        if not metrics or metrics == self.seen:
-            return ""
-        self.seen, separation = dict(metrics), metrics["separation"]
-        if self.start_separation is None:
-            self.start_separation = separation
-        self.since_best = 0 if separation > self.best else self.since_best + 1
-        self.best = max(self.best, separation)
-        self.worse = self.worse + 1 if separation < self.start_separation - WORSE else 0
-        if self.sure and self.worse > 1:
-            return "diverged"
-        return "no better" if self.since_best >= PATIENCE else ""
 
 
 @contextmanager

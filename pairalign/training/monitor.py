@@ -22,6 +22,7 @@ from pairalign.training.losses import mean_log_probability, pack_strings
 from pairalign.views import STRONG, make_view
 
 BATCH = 32
+LOG_FILE = "log.jsonl"
 WORDS = {
     "collapse": "Unrelated recordings get nearly the same string: lower the learning rate or raise contrast_weight.",
     "bypass": "The decoder hardly listens (condition gain below 0.5 nat/token): raise prefix_corruption.",
@@ -135,16 +136,24 @@ def alarms(figures: dict[str, float], wanted_rate_hz: float) -> list[str]:
     return found
 
 
+def read_log(path: Path) -> tuple[dict, ...]:
+    """The lines of a run's log; one that is being written, or was cut off, is left out."""
+    if not path.is_file():
+        return ()
+    entries = (_parse(line) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def first_validation(path: Path) -> dict:
+    """What a run began with, by its log; empty when nothing was measured yet."""
+    return next((entry for entry in read_log(path) if entry.get("event") == "validation"), {})
+
+
 class Log:
     """JSON lines of a run. On resume the lines after the resumed step are dropped, so that none appears twice."""
 
     def __init__(self, path: Path, resume_step: int):
-        kept = []
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                entry = _parse(line)
-                if entry is not None and entry.get("step", 0) <= resume_step:
-                    kept.append(line)
+        kept = [json.dumps(entry) for entry in read_log(path) if entry.get("step", 0) <= resume_step]
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         os.replace(temporary, path)
@@ -157,6 +166,7 @@ class Log:
 
 def _parse(line: str) -> dict | None:
     try:
-        return json.loads(line)
-    except ValueError:  # the last line of a killed run may be cut off
+        entry = json.loads(line)
+    except ValueError:
         return None
+    return entry if isinstance(entry, dict) else None

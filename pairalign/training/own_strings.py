@@ -10,7 +10,7 @@ Shapes: T samples or frames, U tokens, D features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,20 +39,22 @@ class Written:
     edges: np.ndarray
 
 
-def own_bridge(run: Run, init: str | None, folder: Path) -> Bridge:
+def own_bridge(run: Run, init: str | None, folder: Path, check: Callable[[], None] = lambda: None) -> Bridge:
     """The strings of all training recordings; kept in `folder`, where a resumed run finds them again.
 
+    check: called between groups of recordings; may raise to end the work, and then nothing is kept.
     Raises: ValueError without a checkpoint to start from.
     """
     if not init:
         raise ValueError('targets is "own", which needs a checkpoint to start from: give it with --init.')
-    return kept_bridge(run, folder, lambda: make_own_bridge(run, load(init, device=run.device)))
+    return kept_bridge(run, folder, lambda: make_own_bridge(run, load(init, device=run.device), check))
 
 
-def make_own_bridge(run: Run, tokenizer: Tokenizer) -> Bridge:
+def make_own_bridge(run: Run, tokenizer: Tokenizer, check: Callable[[], None] = lambda: None) -> Bridge:
     """The string of each training recording on which its views, and recordings of the same words, agree best."""
     ways: dict[int, list[Written]] = {}
     for start in range(0, len(run.items), GROUP):
+        check()
         group = list(run.items[start : start + GROUP])
         for written in _write(run, tokenizer, group):
             ways.setdefault(written.item, []).append(written)

@@ -13,6 +13,7 @@ from pairalign.training.bridge import BRIDGE_FILE
 from pairalign.training.finetune_settings import FinetuneSettings
 from pairalign.training.state import STATE_FILE
 from pairalign.training.status import RESERVE_FILE, Status
+from pairalign.training.watch import SURE_CLIPS
 
 RESULT_FILE = "result.safetensors"
 TOLD = {
@@ -98,6 +99,9 @@ def verdict(report: dict[str, Any], settings: FinetuneSettings, step: int, statu
         f"Two views of a held-out clip now differ in {_percent(pair[1])} of their tokens, before in "
         f"{_percent(pair[0])}; separation is {apart[1]:.3f}, before {apart[0]:.3f}."
     )
+    clips = report["data"]["held_out"]
+    if clips < SURE_CLIPS:
+        told += f" That is measured on {clips} clips only and may be chance: try it on other recordings."
     trained = f"Trained for {status.elapsed_s / 60:.1f} minutes; the weights of step {step} were kept."
     if apart[1] >= apart[0] and pair[1] < pair[0]:
         return f"{trained} {told}", f"Choose {settings.name} as the checkpoint to use it in all tabs."

@@ -20,7 +20,7 @@ from pairalign.training import distributed
 from pairalign.training.bridge import BRIDGE_FILE, Bridge, make_bridge
 from pairalign.training.codes import fit_codebook
 from pairalign.training.job import Job, Start, prepare
-from pairalign.training.monitor import Log, alarms, validate
+from pairalign.training.monitor import LOG_FILE, Log, alarms, validate
 from pairalign.training.optimization import learning_rate, make_optimizer, update_teacher
 from pairalign.training.own_strings import own_bridge
 from pairalign.training.run import Run
@@ -34,22 +34,23 @@ LOG_EVERY, LOG_FIRST = 10, 20  # steps; the first ones all, so that one sees at 
 Watch = Callable[[Progress, dict[str, float], dict[str, float]], str]
 
 
-def train(job: Job, watch: Watch | None = None) -> dict:
+def train(job: Job, watch: Watch | None = None, check: Callable[[], None] = lambda: None) -> dict:
     """Run (or resume) training; returns ``{"run", "steps", "checkpoint", "metrics", "ended"}``.
 
     SIGINT and SIGTERM end it after the current step with everything saved. "ended" tells why it ended: "steps" (all
-    done), "time", "signal", or the word of `watch`. Raises ValueError for bad data or settings.
+    done), "time", "signal", or the word of `watch`. `check` is called while the strings to learn are written, which may
+    take minutes, and may raise to end it. Raises ValueError for bad data or settings.
     """
     rank, world = distributed.start(job.device)
     if job.config.threads:
         torch.set_num_threads(job.config.threads)
     try:
-        return _train(job, rank, world, watch)
+        return _train(job, rank, world, watch, check)
     finally:
         distributed.stop()
 
 
-def _train(job: Job, rank: int, world: int, watch: Watch | None) -> dict:
+def _train(job: Job, rank: int, world: int, watch: Watch | None, check: Callable[[], None]) -> dict:
     config = job.config
     if not job.resume and (job.out / STATE_FILE).exists():
         raise ResumeError(f"{job.out} already holds a run; add --resume to go on with it, or choose another --out.")
@@ -62,14 +63,14 @@ def _train(job: Job, rank: int, world: int, watch: Watch | None) -> dict:
     job.out.mkdir(parents=True, exist_ok=True)
     if not job.resume:
         (job.out / BRIDGE_FILE).unlink(missing_ok=True)  # of a run that was killed before its first save
-    log = Log(job.out / "log.jsonl", progress.step) if rank == 0 else None
+    log = Log(job.out / LOG_FILE, progress.step) if rank == 0 else None
     optimizer = make_optimizer(run, config.stage_at(progress.step)[0])
     if parts is not None:
         restore_optimizer(optimizer, parts["optimizer"])
     if start.new_codes and config.stage1_steps == 0 and not job.resume:
         fit_codebook(run)
     if config.stage_at(progress.step)[0] > 1:
-        run.bridge = _strings(job, run)
+        run.bridge = _strings(job, run, check)
     if log and not job.resume:
         log.write(step=0, event="start", config=config.to_dict(), data=start.card, world=world)
     loop = Loop(job, start, optimizer, progress, log, watch)
@@ -80,10 +81,10 @@ def _train(job: Job, rank: int, world: int, watch: Watch | None) -> dict:
     return loop.finish()
 
 
-def _strings(job: Job, run: Run) -> Bridge:
+def _strings(job: Job, run: Run, check: Callable[[], None] = lambda: None) -> Bridge:
     """The strings that stages II and III start from."""
     if job.config.targets == "own":
-        return own_bridge(run, job.init, job.out)
+        return own_bridge(run, job.init, job.out, check)
     return make_bridge(run, job.out)
 
 

@@ -13,12 +13,14 @@ import pytest
 import soundfile
 
 from app import class_search, train_figures, train_words, training_runs, ui
+from app.archives import Archives
 from app.class_recordings import ClassRecordings
 from app.services import Services
 from app.tabs import train
 from app.training_runs import DIED, TrainingRuns
 from pairalign.checkpoint import own_checkpoints, read_checkpoint, save_checkpoint
 from pairalign.lock import exclusive
+from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune import lock_file, new_run
 from pairalign.training.finetune_settings import FinetuneSettings
 from pairalign.training.monitor import WORDS
@@ -58,6 +60,17 @@ def end(runs: TrainingRuns) -> None:
     for child in runs._children.values():
         child.kill()
         child.wait()
+
+
+def test_a_run_on_an_archive_keeps_the_list_of_its_recordings(settings, no_process, fresh_home: Path, services):
+    runs, files = TrainingRuns(), Archives(services).sample("demo", 5)
+    runs.start(settings, recordings=files)
+    try:
+        listed = fresh_home / "runs" / "mine" / "recordings.csv"
+        assert runs.look("mine").settings.data == str(listed)
+        assert [utterance.path for utterance in read_manifest(listed)] == files
+    finally:
+        end(runs)
 
 
 def test_a_run_is_a_process_with_a_list_of_arguments(settings, no_process, recordings, fresh_home: Path):

@@ -110,6 +110,22 @@ def use_again(page) -> None:
     page.locator("#pa-results:not([data-stale])").wait_for()
 
 
+def test_how_long_it_takes_is_told_and_an_archive_can_be_learned_from(open_page):
+    page = open_train(open_page)
+    page.locator("#pa-train-init input").click()
+    page.get_by_role("option", name="tiny").click()
+    page.get_by_role("button", name="How long will it take?").click()
+    page.locator("#pa-train-told").get_by_text("One step takes").wait_for()
+    page.get_by_label("An archive").check()
+    page.locator("#pa-train-archive input").wait_for()
+    assert page.locator("#pa-train-files").count() == 0, "one source at a time"
+    page.locator("#pa-train-name input, #pa-train-name textarea").first.fill("from-demo")
+    page.locator("#pa-train-start").click()
+    page.get_by_text("Reading recordings").wait_for()
+    page.click("#pa-train-stop")
+    wait_state(page, "stopped")
+
+
 def test_a_class_is_recorded_searched_and_handed_to_training(open_page, speech_wav: Path):
     page = open_train(open_page)
     page.get_by_role("tab", name="Record a class").click()

@@ -14,15 +14,18 @@ from pairalign import checkpoint
 from pairalign.home import home, inside
 from pairalign.lock import LockedError, exclusive, holder
 from pairalign.model.loading import load_model
-from pairalign.training import clips, finetune, safeguards, status
+from pairalign.training import clips, finetune, own_strings, safeguards, status
 from pairalign.training.bank import load_bank
+from pairalign.training.bridge import BRIDGE_FILE
 from pairalign.training.config import TrainConfig
 from pairalign.training.corpora import DataError, read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings, read_settings
+from pairalign.training.monitor import first_validation, read_log
 from pairalign.training.own_strings import make_own_bridge, said_by_several
 from pairalign.training.result import verdict
 from pairalign.training.run import Run
 from pairalign.training.status import Status, read_status, write_status
+from pairalign.training.watch import Watch
 from pairalign.views import STRONG, scaled
 from tests.conftest import babble
 
@@ -244,12 +247,14 @@ def test_own_checkpoints_are_found_and_never_hide_a_shipped_one(tiny_checkpoint:
 
 
 def test_a_result_that_is_no_better_is_told_so():
-    def told(pair: float, separation: float) -> tuple[str, str]:
+    def told(pair: float, separation: float, clips: int = 20) -> tuple[str, str]:
         after = {"ned_pair": {"value": pair}, "separation": {"value": separation}}
         report = {"before": {"ned_pair": {"value": 0.4}, "separation": {"value": 0.5}}, "after": after}
+        report["data"] = {"held_out": clips}
         return verdict(report, SETTINGS, 10, Status("done", elapsed_s=60))
 
     assert "not better" not in told(0.35, 0.52)[0] and "Choose mine" in told(0.35, 0.52)[1]
+    assert "chance" not in told(0.35, 0.52)[0] and "3 clips only" in told(0.35, 0.52, clips=3)[0]
     assert "not better" in told(0.35, 0.45)[0] and "More recordings" in told(0.45, 0.55)[1]
 
 
@@ -314,13 +319,40 @@ def test_what_breaks_while_training_ends_in_a_clear_state(recordings: Path, tiny
     assert "breaks" not in checkpoint.available()
 
 
-def test_validation_ends_a_run_that_gets_worse_only_where_it_can_tell(tmp_path: Path):
-    def judged(held_out: int, separations: list[float]) -> list[str]:
-        session = finetune.Session(tmp_path, replace(SETTINGS, device="cpu"))
-        session.report(data={"held_out": held_out})
-        watch = finetune.Watch(session, 100)
+def test_validation_ends_a_run_that_gets_worse_only_where_it_can_tell():
+    def judged(sure: bool, separations: list[float], start: float | None = None) -> list[str]:
+        watch = Watch(lambda **changes: None, lambda: False, 100, sure, start)
         return [watch.judge({"separation": value, "step": k}) for k, value in enumerate(separations)]
 
-    assert judged(20, [0.5, 0.3, 0.3]) == ["", "", "diverged"]
-    assert judged(2, [0.5, 0.3, 0.3]) == ["", "", ""], "two clips do not tell"
-    assert judged(20, [0.5, *[0.45] * 6]) == [""] * 6 + ["no better"]
+    assert judged(True, [0.5, 0.3, 0.3]) == ["", "", "diverged"]
+    assert judged(False, [0.5, 0.3, 0.3]) == ["", "", ""], "two clips do not tell"
+    assert judged(True, [0.5, *[0.45] * 6]) == [""] * 6 + ["no better"]
+    assert judged(True, [0.3, 0.3], start=0.5) == ["", "diverged"], "a resumed run knows what it began with"
+
+
+def test_what_a_run_began_with_is_found_in_a_log_that_was_cut_off(tmp_path: Path):
+    log = tmp_path / "log.jsonl"
+    assert first_validation(log) == {}
+    log.write_text(
+        '{"step": 0, "event": "start"}\n{"step": 0, "event": "validation", "separation": 0.5}\n'
+        '{"step": 9, "event": "validation", "separation": 0.4}\n{"step": 1'
+    )
+    assert first_validation(log)["separation"] == 0.5 and len(read_log(log)) == 3
+
+
+def test_stop_is_noticed_while_the_strings_to_learn_are_written(
+    recordings: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path / "home"))
+    chosen = FinetuneSettings("stops", str(recordings), init=str(tiny_checkpoint), device="cpu", batch=2)
+    folder = finetune.new_run(chosen)
+    write = own_strings._write
+
+    def write_and_ask(*given: object) -> list:
+        (folder / "stop").touch()
+        return write(*given)
+
+    monkeypatch.setattr(own_strings, "GROUP", 2)
+    monkeypatch.setattr(own_strings, "_write", write_and_ask)
+    assert finetune.finetune(folder).state == "stopped"
+    assert not (folder / BRIDGE_FILE).exists()
