@@ -93,26 +93,20 @@ def draw_views(tokenizer: pairalign.Tokenizer, plt: Any) -> Any:
 
 
 def draw_sweep(tokenizer: pairalign.Tokenizer, plt: Any) -> Any:
-    """How far the strings of a sliding window are from the first one, and what the audio explains of it."""
-    wave = read_audio(EXAMPLES / "slow.ogg")
-    paths = sweep_methods(tokenizer, [wave], "shift", 100, 5, ("pairalign", "vq", "viterbi"))
+    """How far the strings of a sliding window are from the first one on average, and what the audio explains of it."""
+    waves = [read_audio(path) for path in sorted(EXAMPLES.glob("*.ogg"))]
+    found = sweep_methods(tokenizer, waves, "shift", 100, 5, ("pairalign", "vq", "viterbi"), window_s=2.5)
     figure, axes = plt.subplots(figsize=(WIDTH_IN, 3.0))
-    for method, (path,) in paths.items():
+    for method, paths in found.items():
         look = LOOKS[method]
-        line = {"solid": "-", "dash": "--", "dot": ":"}[look.dash]
-        marker = {"circle": "o", "square": "s", "diamond": "D"}[look.marker]
-        axes.plot(
-            path.values,
-            path.distance_to_origin,
-            line,
-            marker=marker,
-            markersize=3.5,
-            color=look.colour,
-            label=look.label,
+        style = {"solid": "-", "dash": "--", "dot": ":"}[look.dash] + {"circle": "o", "square": "s"}.get(
+            look.marker, "D"
         )
-    axes.plot(path.values, path.content_floor, color=INK, linewidth=1, label="what the audio itself explains")
+        mean = np.mean([path.distance_to_origin for path in paths], axis=0)
+        axes.plot(paths[0].values, mean, style, markersize=3.5, color=look.colour, label=look.label)
+    axes.plot(paths[0].values, paths[0].content_floor, color=INK, linewidth=1, label="what the audio itself explains")
     axes.set(xlabel="the window starts later by, ms", ylabel="distance to the first string", ylim=(0, None))
-    axes.legend(frameon=False, ncols=2, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
