@@ -76,7 +76,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     examples = folder / "app" / "examples"
     shutil.copytree(ROOT / "app" / "examples", examples, ignore=shutil.ignore_patterns("archive"))
     names = ("harbour_a", "harbour_b", "garden_first", "garden_last", "digits", "slow")
-    for name, example in zip(("a.wav", "b.mp3", "question.wav"), names, strict=False):
+    for name, example in (("a.wav", "slow"), ("b.mp3", "harbour_b"), ("question.wav", "garden_first")):
         soundfile.write(folder / name, read_audio(examples / f"{example}.ogg"), 16_000)
     for corpus in ("recordings", "my_recordings", "speech"):
         (folder / corpus).mkdir()
