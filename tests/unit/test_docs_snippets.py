@@ -136,10 +136,12 @@ def test_python_of_a_page_runs_from_top_to_bottom(page, reader, tiny_as_base, mo
 def test_shell_commands_of_a_page_run_or_are_understood(page, reader, tiny_as_base, done, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint, "CHECKPOINT_DIR", tiny_as_base)
     for block in blocks(page):
-        found = list(commands(block)) if block.language == "sh" else []
-        for words in [words for words in found if shlex.join(words) not in done]:
-            done |= {shlex.join(words)} if not block.reason else set()
-            call(words, f"{page}, line {block.line}: {shlex.join(words)}", block, monkeypatch, capsys)
+        for words in commands(block) if block.language == "sh" else ():
+            command = shlex.join(words)
+            if command not in done:
+                call(words, f"{page}, line {block.line}: {command}", block, monkeypatch, capsys)
+            if not block.reason:
+                done.add(command)
 
 
 def call(words: list[str], where: str, block: Block, monkeypatch, capsys) -> None:

@@ -52,3 +52,11 @@ def test_what_to_expect_is_what_the_model_answers(one, sections, base):
     known = " ".join([*told.sentences, *(cell for row in told.rows for cell in row), *one.guesses, one.question])
     numbers = set(re.findall(r"\d+(?:\.\d+)?", known))
     assert set(re.findall(r"\d+(?:\.\d+)?", expected)) <= numbers, known
+
+
+def test_the_readme_counts_what_lesson_one_counts(base):
+    told = answer(base, "repeat", parts.read_examples())
+    counts = {row[0]: row[1] for row in told.rows}
+    readme = " ".join((PAGE.parent.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"PairAlign writes {counts['PairAlign']} tokens where VQ" in readme
+    assert f"with repeats collapsed, needs {counts['VQ without repeats']}." in readme
