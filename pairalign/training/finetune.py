@@ -213,8 +213,8 @@ class Session:
         return diverged(self.settings) if ended == "diverged" else None
 
     def make_checkpoint(self, bank: AudioBank, held_out: list[int], trouble: Trouble | None) -> None:
-        """The best weights as one of the person's own checkpoints, measured, with what there is to say about them."""
-        chosen, step = result.best_weights(self.folder, diverged=trouble is not None)
+        """What was learned as one of the person's own checkpoints, measured, with what there is to say about them."""
+        chosen, step = result.chosen_weights(self.folder, diverged=trouble is not None)
         if chosen is None:
             trouble = trouble or Trouble("Nothing was learned yet: no step was done.", "Press Resume.")
             self.tell(state="failed", message=trouble.message, advice=trouble.advice)

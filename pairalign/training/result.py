@@ -11,6 +11,7 @@ import torch
 from pairalign.checkpoint import own_checkpoints, read_checkpoint, read_sidecar, save_checkpoint
 from pairalign.training.bridge import BRIDGE_FILE
 from pairalign.training.finetune_settings import FinetuneSettings
+from pairalign.training.monitor import LOG_FILE, first_validation
 from pairalign.training.state import STATE_FILE
 from pairalign.training.status import RESERVE_FILE, Status
 from pairalign.training.watch import SURE_CLIPS
@@ -32,18 +33,21 @@ TOLD = {
 }
 
 
-def best_weights(folder: Path, diverged: bool = False) -> tuple[Path | None, int]:
-    """The run's best checkpoint and its step; (None, 0) where there is none to use.
+def chosen_weights(folder: Path, diverged: bool = False) -> tuple[Path | None, int]:
+    """The run's checkpoint to publish and its step; (None, 0) where there is none to use.
 
-    Where none was better than the start it is the latest one, unless that has diverged.
+    The last one, averaged over the last steps, unless it is worse on the held-out clips than the start was; then the
+    best of the validations. The best of many looks better than it is: on a few clips the validations differ by chance,
+    and on recordings that played no part in the choice the last weights were the better ones (docs/training-log.md).
     """
     best, latest = (folder / f"{name}.safetensors" for name in ("best", "latest"))
-    steps = {path: int(read_sidecar(path)["recipe"]["steps"]) for path in (best, latest) if path.is_file()}
-    if steps.get(best, 0) > 0:
-        return best, steps[best]
-    if steps.get(latest, 0) > 0 and not diverged:
-        return latest, steps[latest]
-    return None, 0
+    sidecars = {path: read_sidecar(path) for path in (best, latest) if path.is_file()}
+    steps = {path: int(sidecar["recipe"]["steps"]) for path, sidecar in sidecars.items()}
+    found = [path for path in (latest, best) if steps.get(path, 0) > 0 and not (diverged and path == latest)]
+    start = first_validation(folder / LOG_FILE).get("separation", 0.0)
+    if found[:1] == [latest] and sidecars[latest]["metrics"]["validation"]["separation"] < start:
+        found.reverse()
+    return (found[0], steps[found[0]]) if found else (None, 0)
 
 
 def mix(chosen: Path, settings: FinetuneSettings, folder: Path) -> Path:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pairalign.training.safeguards import RisingLoss
 from pairalign.training.state import Progress
 
-PATIENCE = 6  # validations without anything better
 WORSE = 0.1  # of separation below the start, twice in a row
 SURE_CLIPS = 8  # fewer held-out clips than that do not tell
 TELL_EVERY_S = 1.0
@@ -34,7 +33,8 @@ class Watch:
         self.started: tuple[float, int] | None = None
         self.told_at = 0.0
         self.start_separation = start_separation
-        self.seen, self.best, self.since_best, self.worse = {}, -1.0, 0, 0
+        self.seen: dict[str, float] = {}
+        self.worse = 0
         self.progress: Progress | None = None
 
     def done(self) -> dict[str, float]:
@@ -69,9 +69,5 @@ class Watch:
         self.seen, separation = dict(metrics), metrics["separation"]
         if self.start_separation is None:
             self.start_separation = separation
-        self.since_best = 0 if separation > self.best else self.since_best + 1
-        self.best = max(self.best, separation)
         self.worse = self.worse + 1 if separation < self.start_separation - WORSE else 0
-        if self.sure and self.worse > 1:
-            return "diverged"
-        return "no better" if self.since_best >= PATIENCE else ""
+        return "diverged" if self.sure and self.worse > 1 else ""

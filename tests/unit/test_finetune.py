@@ -22,7 +22,7 @@ from pairalign.training.corpora import DataError, read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings, read_settings
 from pairalign.training.monitor import first_validation, read_log
 from pairalign.training.own_strings import make_own_bridge, said_by_several
-from pairalign.training.result import verdict
+from pairalign.training.result import chosen_weights, verdict
 from pairalign.training.run import Run
 from pairalign.training.status import Status, read_status, write_status
 from pairalign.training.watch import Watch
@@ -258,6 +258,26 @@ def test_a_result_that_is_no_better_is_told_so():
     assert "not better" in told(0.35, 0.45)[0] and "More recordings" in told(0.45, 0.55)[1]
 
 
+def test_the_last_weights_are_published_unless_they_are_worse_than_the_start(tiny_checkpoint: Path, tmp_path: Path):
+    weights, sidecar = checkpoint.read_checkpoint(tiny_checkpoint)
+
+    def chosen(start: float, diverged: bool = False, **kept: tuple[int, float]) -> tuple[str | None, int]:
+        folder = tmp_path / f"{start}-{diverged}-{len(kept)}"
+        folder.mkdir()
+        (folder / "log.jsonl").write_text(json.dumps({"event": "validation", "separation": start}))
+        for name, (steps, separation) in kept.items():
+            told = {"recipe": {"steps": steps}, "metrics": {"validation": {"separation": separation}}}
+            checkpoint.save_checkpoint(folder / f"{name}.safetensors", weights, {**sidecar, **told})
+        path, step = chosen_weights(folder, diverged)
+        return path and path.stem, step
+
+    assert chosen(0.45, best=(5, 0.6), latest=(20, 0.5)) == ("latest", 20), "the best of some may be so by chance"
+    assert chosen(0.55, best=(5, 0.6), latest=(20, 0.5)) == ("best", 5)
+    assert chosen(0.45, diverged=True, best=(5, 0.6), latest=(20, 0.5)) == ("best", 5)
+    assert chosen(0.55, latest=(20, 0.5)) == ("latest", 20)
+    assert chosen(0.65, diverged=True, latest=(20, 0.5)) == (None, 0)
+
+
 def test_home_follows_the_environment(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path))
     assert home() == tmp_path and finetune.runs_folder() == tmp_path / "runs"
@@ -326,7 +346,7 @@ def test_validation_ends_a_run_that_gets_worse_only_where_it_can_tell():
 
     assert judged(True, [0.5, 0.3, 0.3]) == ["", "", "diverged"]
     assert judged(False, [0.5, 0.3, 0.3]) == ["", "", ""], "two clips do not tell"
-    assert judged(True, [0.5, *[0.45] * 6]) == [""] * 6 + ["no better"]
+    assert judged(True, [0.5, *[0.45] * 6]) == [""] * 7, "a little worse may be chance"
     assert judged(True, [0.3, 0.3], start=0.5) == ["", "diverged"], "a resumed run knows what it began with"
 
 
