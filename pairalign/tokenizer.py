@@ -70,8 +70,9 @@ class Tokenizer:
         Args:
             audio: a path, or samples (T,) float32 at 16 kHz.
             method: "pairalign" (generated), "vq" (codes of every frame, repeats collapsed), "vq_raw" (not collapsed),
-                "viterbi" (VQ smoothed), "bpe" (VQ with frequent neighbours merged: its vocabulary is larger) or "mfcc"
-                (clusters of MFCC frames instead of codes). The last two need a checkpoint with fitted baselines.
+                "viterbi" (VQ smoothed), "viterbi_cost" (smoothed, with rare codes dearer), "bpe" (VQ with frequent
+                neighbours merged: its vocabulary is larger) or "mfcc" (clusters of MFCC frames instead of codes).
+                The last three need a checkpoint with fitted baselines.
             options: how the string is searched for; `DecodingOptions()` is greedy, the fastest.
             progress: called with the share done, from 0 to 1.
         Raises: AudioError for audio that can not be used, ValueError for a method that is unknown or was not fitted.

@@ -34,6 +34,7 @@ TABS = {
     "archive": ("#pa-archive", (".pa-hit", "#pa-archive-distances .main-svg")),
     "learn": ("#pa-reveal", (".pa-verdict",)),
 }
+README_TAB, README_HEIGHT = "tokenize-light.png", 1330  # the README shows this one down to its figure, as page.png
 COLOURS = 128  # of a palette: a third of the size, and nobody sees it
 
 
@@ -125,6 +126,14 @@ def shrink(path: Path) -> None:
     small.save(path, optimize=True)
 
 
+def cut(path: Path, height: int, out: Path) -> None:
+    """The upper part of a picture."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        picture.crop((0, 0, picture.width, height)).save(out, optimize=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--audio", type=Path, default=ROOT / "app" / "examples" / "harbour_a.ogg")
@@ -141,6 +150,8 @@ def main() -> int:
     try:
         for path in take(url, options.audio, options.out, options.chromium, options.tabs):
             print(path)
+        if "tokenize" in options.tabs:
+            cut(options.out / README_TAB, README_HEIGHT, options.out / "page.png")
     finally:
         server.terminate()
         server.wait(20)

@@ -1,6 +1,6 @@
 """What fine-tuning changed: the same measures, on the same held-out clips and views, before and after.
 
-The measures are those of method.md, section 4, for two strong views of each clip; same_words and other_words are
+The measures are those of evaluation/metrics.py for two strong views of each clip; same_words and other_words are
 distances between clips of different speakers, where several speakers said the same.
 """
 

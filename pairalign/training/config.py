@@ -25,7 +25,7 @@ LENGTH_CONTROLS = ("gain", "likelihood", "random", "none")
 class TrainConfig:
     """One run. Everything random follows from `seed`; a resumed run must have the same config.
 
-    Mechanisms of stage III (method.md, each can be ablated): teacher_targets (1), cross_paired (2),
+    Mechanisms of stage III (docs/how-it-works.md; each can be ablated): teacher_targets (1), cross_paired (2),
     prefix_corruption > 0 (3), contrast_weight > 0 and column_contrast (4), length_control (5).
     The sixth, timing recovery, is post hoc; guide_weight and onset_weight are what trains the attention it reads.
     """

@@ -1,4 +1,4 @@
-"""Stage I: frame contrast between a student that hears distorted views and a teacher that hears mild ones (method.md).
+"""Stage I: frame contrast between a student that hears distorted views and a teacher that hears mild ones.
 
 Shapes: B batch, T frames, Z latent size, D hidden size, F mel bands, N shared negatives.
 """

@@ -1,4 +1,4 @@
-"""The losses of method.md, as functions of tensors.
+"""The losses of the three stages, as functions of tensors.
 
 Shapes: B batch, T frames, Z latent size, U tokens (EOS counted), V outputs, N shared negatives.
 """

@@ -123,7 +123,7 @@ def _trial_codebook(model: PairAlignModel, view: list[Heard]) -> Codebook:
 
 
 def alarms(figures: dict[str, float], wanted_rate_hz: float) -> list[str]:
-    """What looks wrong, in words (method.md, section 5)."""
+    """What looks wrong, in words (docs/how-it-works.md, what can go wrong)."""
     found = []
     if figures.get("ned_random", 1.0) < 0.5:
         found.append(WORDS["collapse"])

@@ -1,4 +1,4 @@
-"""Phones of spoken words through a pronouncing lexicon: weak supervision for stages I and II (method.md, section 2).
+"""Phones of spoken words through a pronouncing lexicon: weak supervision for stages I and II.
 
 The transcript says which words were spoken and when, the lexicon which phones a word has; where in the word each phone
 lies is found by the teacher itself: the best monotone path of its own phone scores inside the word (embedded Viterbi

@@ -1,4 +1,4 @@
-"""What one optimizer step computes, for each of the three stages of method.md."""
+"""What one optimizer step computes, for each of the three stages."""
 
 import numpy as np
 import torch

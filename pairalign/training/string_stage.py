@@ -1,4 +1,4 @@
-"""Stages II and III: the decoder learns strings across views, first the bridge's, then its EMA teacher's (method.md).
+"""Stages II and III: the decoder learns strings across views, first the bridge's, then its EMA teacher's.
 
 Shapes: B batch, T frames, U tokens.
 """

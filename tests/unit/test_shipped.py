@@ -1,7 +1,6 @@
-"""The shipped checkpoint and the README, as a newcomer meets them."""
+"""The shipped checkpoints, as a newcomer meets them."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -50,10 +49,3 @@ def test_tiny_is_trained_and_small_enough_for_tests():
     assert normalized_distance(alone[0].ids, later.ids) < min(
         normalized_distance(alone[0].ids, other.ids) for other in alone[1:]
     )
-
-
-def test_the_readme_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    (code,) = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    monkeypatch.chdir(PROJECT)
-    exec(code, {})  # our own README
-    assert "tokens instead of" in capsys.readouterr().out
