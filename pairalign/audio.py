@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def _shown(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)[:120] or "(no name)"
 
 
-def open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> io.BufferedReader:
     """Open after the checks that need no decoder; by descriptor, so that what was checked is what is read."""
     if not os.fspath(path):
         raise AudioError("no file name given")
@@ -166,7 +166,7 @@ def open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO:
 class _Source:
     """What the decoder sees of a file: no name to guess a format from, no error where a bad header leads astray."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
         self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
@@ -192,7 +192,7 @@ def _decoded(path: str | os.PathLike[str], limits: AudioLimits) -> Iterator[tupl
 
 
 @contextmanager
-def _decoder(file: BinaryIO, container: Container) -> Iterator[Any]:
+def _decoder(file: io.BufferedReader, container: Container) -> Iterator[Any]:
     """The opened decoder; its own errors become AudioError."""
     import soundfile
 

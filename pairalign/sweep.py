@@ -97,8 +97,9 @@ def sweep(
     Raises: AudioError for audio that cannot be used; ValueError for what `sweep_values` refuses, an unknown method, or
         a recording that is too short, with the length that is needed.
     """
-    where = {"start_s": start_s, "window_s": window_s, "seed": seed}
-    return sweep_batch(tokenizer, [audio], kind, stop, step, method, **where, **how)[0]
+    return sweep_batch(
+        tokenizer, [audio], kind, stop, step, method, start_s=start_s, window_s=window_s, seed=seed, **how
+    )[0]
 
 
 def sweep_batch(

@@ -153,8 +153,7 @@ class Store:
             "SELECT r.id, r.duration_s, w.ids FROM windows w JOIN recordings r ON r.id = w.recording"
             " WHERE w.method = (SELECT id FROM methods WHERE name = ?) ORDER BY r.path, w.number"
         )
-        recordings, durations, tokens = [], [], []
-        owner, lengths = [], []
+        recordings, durations, owner, lengths = [], [], [], []
         with self._connection() as db:
             rows = db.execute(query, [method])
             while part := rows.fetchmany(_ROWS_AT_ONCE):

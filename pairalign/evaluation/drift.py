@@ -73,7 +73,7 @@ def measure_drift(trajectories: Sequence[Trajectory], seed: int = 0) -> Result:
         return {}
     d_last = np.array([t.d_last for t in trajectories])
     steps = np.array([sum(t.step_distance) for t in trajectories])
-    per_segment = {
+    per_segment: dict[str, Sequence[float] | np.ndarray] = {
         "sweep_d_100": d_last,
         "sweep_d_max": [t.d_max for t in trajectories],
         "sweep_excess": [t.excess for t in trajectories],
