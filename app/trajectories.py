@@ -20,7 +20,8 @@ from pairalign.checkpoint import plain_json
 from pairalign.evaluation import drift
 from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, WINDOW_S, Trajectory, heard_at, sweep_methods, sweep_values
+from pairalign.sweep import KINDS, Trajectory, heard_at, sweep_methods, sweep_values
+from pairalign.windows import WINDOW_S
 
 SHORTEST_WINDOW_S = 0.5  # less than that holds a handful of tokens, and every distance is a large one
 MAX_WINDOWS = 1_500  # of all recordings of an average together

@@ -18,7 +18,8 @@ import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
 from pairalign.strings import TokenString
-from pairalign.trajectory import WINDOW_S, Trajectory
+from pairalign.trajectory import Trajectory
+from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Audio, Tokenizer

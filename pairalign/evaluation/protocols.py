@@ -21,11 +21,11 @@ from pairalign.strings import TokenString
 from pairalign.training.bank import AudioBank
 from pairalign.training.data import evaluation_segments
 from pairalign.views import STRONG, ViewRanges, make_view
+from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
-WINDOW_S = 3.0
 SHIFT_S = 0.05
 QUIETEST_PEAK = 0.01
 VIEW_BATCH = 32  # babble is made of other segments of the same batch, so this is part of the protocol
