@@ -139,8 +139,7 @@ def compare(
     """
     with services.running(run_id, progress) as report:
         settings = [ViewSettings.from_dict(view) for view in (view_a, view_b)]
-        # both views hear the same stretch, and even the slower one fits the window
-        # a view is never longer than WINDOW_S: one window of the model, and what `log_likelihoods` takes
+        # both views hear the same stretch, and even the slower one fits one window of the model
         window_s = WINDOW_S * min(1.0, *(each.speed for each in settings))
         places = [(audio, start_s), (audio_b, start_b_s) if audio_b else (audio, start_s)]
         sides = [

@@ -17,7 +17,6 @@ from typing import Any
 from rapidfuzz.distance import LCSseq, Levenshtein
 
 MAX_VOCAB_SIZE = 65_536
-ONE_BYTE_GLYPHS = 188
 
 # Blocks that fonts cover widely: narrow ones (Latin Extended, IPA, Greek, Cyrillic), then Han and Hangul.
 _BLOCKS = (

@@ -57,6 +57,7 @@ class Trials:
 
     @property
     def durations_s(self) -> np.ndarray:
+        """Of the segments, (N,) seconds."""
         return np.array([len(wave) / SAMPLE_RATE_HZ for wave in self.clean])
 
 

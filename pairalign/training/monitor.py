@@ -160,6 +160,7 @@ class Log:
         self.path = path
 
     def write(self, **entry: object) -> None:
+        """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
