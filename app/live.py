@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from app.services import Services, to_int16
+from app.services import MEL_RANGE_NATS, Services, to_int16
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.features import HOP_SAMPLES, WINDOW_SAMPLES, raw_log_mel
 from pairalign.microphone import Capture, find_microphone, microphones
@@ -27,7 +27,6 @@ from pairalign.threads import thread_pool
 MAX_STREAMS = {False: 32, True: 8}  # by public
 IDLE_S = 600.0  # so long after it ended, a stream's last seconds can still be kept
 MAX_CHUNK_S = 30.0  # a page that was held up sends all it has heard meanwhile
-MEL_RANGE_NATS = 11.5  # 50 dB, as in the other figures
 MEL_TOP_NATS = 0.0  # a softer stream than this is drawn darker, so that silence does not glow
 MEL_DECAY_NATS = 0.02  # per column: after a loud moment the picture takes some seconds to become sensitive again
 LEFT_OUT_HOPS = 2  # a column is drawn when all of its samples are there

@@ -22,6 +22,7 @@ ERROR_SHOWN_S = 20
 RESULT_TTL_S = 120  # a result waits that long between the run and its drawing, then its memory is freed
 # presses the button that starts the open tab's run; pages hold one such button per tab
 START_JS = "() => [...document.querySelectorAll('.pa-start')].find((button) => button.offsetParent)?.click()"
+PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}  # options of the page's own events
 _Result = TypeVar("_Result")
 
 
@@ -34,7 +35,7 @@ class RunBar:
     status: gr.HTML
 
 
-def run_bar(name: str, label: str, hint: str) -> RunBar:
+def run_bar(name: str, label: str, hint: str = "<kbd>Ctrl</kbd> <kbd>Enter</kbd> starts.") -> RunBar:
     """Start, Stop and status of the tab `name`; while a run works, Stop takes the place of Start (page.css)."""
     start = gr.Button(label, variant="primary", size="lg", elem_id=f"pa-{name}", elem_classes="pa-start")
     stop = gr.Button("Stop", variant="secondary", size="lg", elem_id=f"pa-{name}-stop", elem_classes="pa-stop")

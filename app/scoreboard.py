@@ -18,16 +18,15 @@ from pairalign.checkpoint import plain_json
 from pairalign.codec import through_codec
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
+from pairalign.evaluation.protocols import QUIETEST_PEAK, SHIFT_S
 from pairalign.strings import TokenString
 from pairalign.tokenizer import Tokenizer
 from pairalign.views import STRONG, ViewParameters, ViewRanges, make_view
+from pairalign.windows import WINDOW_S
 
-WINDOW_S = 3.0
-SHIFT_S = 0.05
 SHORTEST_S = 0.5 + SHIFT_S
 BATCH_SIZE = 11
 SEED = 0
-QUIETEST_PEAK = 0.01  # a quiet view would be refused as silence; loudness means nothing to the features
 GRID_S = 0.25  # where the loudest part of a long recording may begin
 # name of a change: the view that makes it; "change_shift" and "change_telephone" are made from the wave itself
 CHANGES: Mapping[str, Mapping[str, float]] = {

@@ -10,7 +10,8 @@ from app.ribbon import step_label
 from app.tables import ReadRow, Row, estimate_cell, measures_table, number, table
 from app.trajectories import AverageResult, SweepResult
 from pairalign.sweep import KINDS
-from pairalign.trajectory import BOUNDED_BELOW, WINDOW_S, Trajectory
+from pairalign.trajectory import BOUNDED_BELOW, Trajectory
+from pairalign.windows import WINDOW_S
 
 # name of the measure in an average (drift.measure_drift), and what it tells
 READINGS = {

@@ -21,7 +21,8 @@ from pairalign.checkpoint import plain_json
 from pairalign.evaluation import drift
 from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, WINDOW_S, Trajectory, heard_at, sweep_methods, sweep_values
+from pairalign.sweep import KINDS, Trajectory, heard_at, sweep_methods, sweep_values
+from pairalign.windows import WINDOW_S
 
 SHORTEST_WINDOW_S = 0.5  # less than that holds a handful of tokens, and every distance is a large one
 BATCH_SIZE = 11  # half of the usual sweep of 21 steps: Stop need not wait for all of it

@@ -21,8 +21,8 @@ from pairalign.likelihood import log_likelihoods
 from pairalign.strings import TokenString, align, jaccard, lcs_ratio
 from pairalign.tokenizer import Tokenizer
 from pairalign.views import View, make_view
+from pairalign.windows import WINDOW_S
 
-WINDOW_S = 3.0  # a view is never longer: one window of the model, and what `log_likelihoods` takes
 SHORTEST_S = 0.2  # of the recording, so that a fast view of it is still long enough for the tokenizer
 UNRELATED = 3
 METHODS = ("pairalign", "vq", "viterbi", "bpe")
@@ -140,7 +140,7 @@ def compare(
     """
     with services.running(run_id, progress) as report:
         settings = [ViewSettings.from_dict(view) for view in (view_a, view_b)]
-        # both views hear the same stretch, and even the slower one fits the window
+        # both views hear the same stretch, and even the slower one fits one window of the model
         window_s = WINDOW_S * min(1.0, *(each.speed for each in settings))
         places = [(audio, start_s), (audio_b, start_b_s) if audio_b else (audio, start_s)]
         sides = [

@@ -30,8 +30,8 @@ import numpy as np
 
 from pairalign.archive.column import Column, pack, pack_arrays
 from pairalign.archive.search import distance_counts, nearest_recordings, nearest_windows
+from pairalign.windows import WINDOW_S
 
-WINDOW_S = 3.0
 PIECE_TOKENS = 6
 MOST_WINDOWS = 9  # of a recording
 DISTORTED = 0.25

@@ -45,15 +45,12 @@ def each_window(
         warp = None if warps is None else torch.tensor([warps[jobs[k][0]] for k in chosen], dtype=torch.float32)
         return work(parts, [jobs[k][1] for k in chosen], warp)
 
-    results: list[Result | None] = [None] * len(jobs)
-    done = 0
+    results: dict[int, Result] = {}
     for chosen, told in _told(run, batches, workers, torch_threads):
-        for k, one in zip(chosen, told, strict=True):
-            results[k] = one
-        done += len(chosen)
+        results.update(zip(chosen, told, strict=True))
         if progress:
-            progress(done / len(order))
-    return results
+            progress(len(results) / len(jobs))
+    return [results[k] for k in range(len(jobs))]
 
 
 def _told(

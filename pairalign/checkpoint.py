@@ -210,7 +210,7 @@ def _temporary_name(target: Path, number: str) -> str:
     return f".{target.name[:100]}.{number}.tmp"
 
 
-def atomic_write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+def atomic_write_bytes(path: str | os.PathLike[str], data: bytes | memoryview) -> None:
     """Write a file that appears whole or not at all; a crash leaves the old one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def plain_json(obj: Any) -> Any:
     return obj
 
 
-def _write_temporary(target: Path, data: bytes) -> Path:
+def _write_temporary(target: Path, data: bytes | memoryview) -> Path:
     """All bytes on disk under another name in the same folder, so that renaming cannot cross file systems."""
     temporary = target.with_name(_temporary_name(target, secrets.token_hex(6)))
     try:

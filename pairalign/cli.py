@@ -84,7 +84,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = _Parser(prog="pairalign", description="A recording becomes a short string of discrete tokens.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     names = ", ".join(checkpoint.available()) or "none installed"
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--checkpoint", default="base", metavar="NAME|PATH", help=f"default base; available: {names}")
     common.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     common.add_argument("--json", action="store_true", help="one JSON document on stdout instead of text")

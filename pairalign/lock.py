@@ -5,16 +5,17 @@ A process id in a file would not do: after a crash the id may belong to another 
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-try:
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 _TRY_EVERY_S = 0.05
 
@@ -56,13 +57,11 @@ def holder(path: Path) -> str | None:
 def _take(file: IO[str]) -> bool:
     """Lock until the file is closed; False when it is taken."""
     try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
+        if sys.platform == "win32":
             file.seek(1 << 30)  # far behind the text, which others must be able to read
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -17,7 +17,6 @@ from typing import Any
 from rapidfuzz.distance import LCSseq, Levenshtein
 
 MAX_VOCAB_SIZE = 65_536
-ONE_BYTE_GLYPHS = 188
 
 # Blocks that fonts cover widely: narrow ones (Latin Extended, IPA, Greek, Cyrillic), then Han and Hangul.
 _BLOCKS = (
@@ -179,7 +178,7 @@ class Alignment:
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Edits of one kind merged, for display."""
+        """Consecutive edits of one kind merged."""
         runs: list[Run] = []
         at_a = at_b = 0
         for edit in self.edits:
@@ -200,11 +199,11 @@ def align(a: TokenString, b: TokenString) -> Alignment:
             "Tokenize both recordings with the same checkpoint"
         )
     edits: list[Edit] = []
-    for tag, a_start, a_end, b_start, b_end in Levenshtein.opcodes(list(a.ids), list(b.ids)):
-        for k in range(max(a_end - a_start, b_end - b_start)):
-            in_a = a_start + k if tag != "insert" else None
-            in_b = b_start + k if tag != "delete" else None
-            edits.append(Edit(_OPS.get(tag, "match"), in_a, in_b))
+    for run in Levenshtein.opcodes(list(a.ids), list(b.ids)):
+        for k in range(max(run.src_end - run.src_start, run.dest_end - run.dest_start)):
+            in_a = run.src_start + k if run.tag != "insert" else None
+            in_b = run.dest_start + k if run.tag != "delete" else None
+            edits.append(Edit(_OPS.get(run.tag, "match"), in_a, in_b))
     distance = sum(edit.op != "match" for edit in edits)
     return Alignment(tuple(edits), distance, _over_longer(distance, a.ids, b.ids), a, b)
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
 from pairalign.strings import TokenString
-from pairalign.trajectory import WINDOW_S, Trajectory
+from pairalign.trajectory import Trajectory
+from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Audio, Tokenizer
@@ -97,8 +98,9 @@ def sweep(
     Raises: AudioError for audio that cannot be used; ValueError for what `sweep_values` refuses, an unknown method, or
         a recording that is too short, with the length that is needed.
     """
-    where = {"start_s": start_s, "window_s": window_s, "seed": seed}
-    return sweep_batch(tokenizer, [audio], kind, stop, step, method, **where, **how)[0]
+    return sweep_batch(
+        tokenizer, [audio], kind, stop, step, method, start_s=start_s, window_s=window_s, seed=seed, **how
+    )[0]
 
 
 def sweep_batch(

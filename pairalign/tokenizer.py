@@ -118,7 +118,7 @@ class Tokenizer:
             heard = self._encode(parts, warp) if shared else None
             told = []
             for method in methods:
-                if method == "mfcc":
+                if heard is None or method == "mfcc":  # the one that needs no encoder
                     told.append(self._mfcc_paths(parts, warp))
                 elif method == "pairalign":
                     told.append(self._generated(*heard, windows, options))
@@ -140,17 +140,14 @@ class Tokenizer:
 
     def vocabulary(self, method: str) -> int:
         """How many different tokens the strings of a method can hold."""
-        return self.vocab_size + (len(self.baselines.bpe_merges) if method == "bpe" else 0)
+        return self.vocab_size + (len(self._fitted(method).bpe_merges) if method == "bpe" else 0)
 
     def check_method(self, method: str) -> None:
         """Raises: ValueError for a method that is unknown, or was not fitted for this checkpoint."""
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
-        if method in FITTED_METHODS and self.baselines is None:
-            raise ValueError(
-                f"checkpoint {self.name} holds no baseline {method!r}: add it with "
-                "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
-            )
+        if method in FITTED_METHODS:
+            self._fitted(method)
 
     @torch.inference_mode()
     def frame_features(
@@ -207,6 +204,14 @@ class Tokenizer:
             )
         return self.model.condition(self._encode([wave])[1])
 
+    def _fitted(self, method: str) -> Baselines:
+        if self.baselines is None:
+            raise ValueError(
+                f"checkpoint {self.name} holds no baseline {method!r}: add it with "
+                "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
+            )
+        return self.baselines
+
     def _threads(self) -> int:
         return torch.get_num_threads() if self.device == "cpu" else 1
 
@@ -242,18 +247,19 @@ class Tokenizer:
             fitted = None if self.baselines is None else self.baselines.viterbi_penalty
             path = book.viterbi(encoded.latents, encoded.lengths, fitted)
         elif method == "viterbi_cost":
-            chooser = Chooser(book, self.baselines.code_cost.to(self.device), self.baselines.cost_penalty)
+            baselines = self._fitted(method)
+            chooser = Chooser(book, baselines.code_cost.to(self.device), baselines.cost_penalty)
             path = chooser.paths(encoded.latents, encoded.lengths)
         else:
             path = book.nearest(encoded.latents)
         fit = book.log_scores(encoded.latents).gather(2, path[:, :, None])[:, :, 0]
         rows = zip(unpadded(path, encoded.lengths), unpadded(fit, encoded.lengths), strict=True)
-        return [_Told(None, True, codes, scores) for codes, scores in rows]
+        return [_Told(_NO_PIECE, True, codes, scores) for codes, scores in rows]
 
     def _mfcc_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None) -> list["_Told"]:
         features, frames = mfcc(*self._padded(waves, warp))
-        path = (features @ self.baselines.mfcc_codes.to(self.device).T).argmax(-1)
-        return [_Told(None, True, codes, _NOTHING) for codes in unpadded(path, frames)]
+        path = (features @ self._fitted("mfcc").mfcc_codes.to(self.device).T).argmax(-1)
+        return [_Told(_NO_PIECE, True, codes, _NOTHING) for codes in unpadded(path, frames)]
 
     def _assemble(
         self, waves: list[np.ndarray], plans: list[list[Window]], told: list["_Told"], method: str
@@ -284,17 +290,18 @@ class Tokenizer:
             return stitch(plan, [t.piece for t in told])
         path, fit = join_windows(plan, [t.path for t in told]), join_windows(plan, [t.fit for t in told])
         piece = frame_tokens(path, fit, duration_s, collapse=method != "vq_raw")
-        return merge_tokens(piece, self.baselines.merges, self.vocab_size) if method == "bpe" else piece
+        return merge_tokens(piece, self._fitted(method).merges, self.vocab_size) if method == "bpe" else piece
 
 
 _NOTHING = np.zeros(0, dtype=np.float32)
+_NO_PIECE = Piece([], [], [])
 
 
 @dataclass(frozen=True)
 class _Told:
-    """What one window said: a generated piece, or a code per frame with its log score (none for MFCC)."""
+    """What one window said: a generated piece, or a code per frame with its log score (no score for MFCC)."""
 
-    piece: Piece | None
+    piece: Piece
     chose_eos: bool
     path: np.ndarray
     fit: np.ndarray

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pairalign.strings import TokenString, normalized_distance
+from pairalign.windows import WINDOW_S
 
-WINDOW_S = 3.0
 BOUNDED_BELOW = 0.3  # d_max of a trajectory that stays near its origin
 
 

@@ -47,7 +47,8 @@ def scaled(ranges: ViewRanges, strength: float) -> ViewRanges:
         return ranges  # to the last bit
 
     def around(centre: float, pair: tuple[float, float]) -> tuple[float, float]:
-        return tuple(centre + strength * (value - centre) for value in pair)
+        low, high = pair
+        return centre + strength * (low - centre), centre + strength * (high - centre)
 
     def often(share: float) -> float:
         return min(1.0, strength * share)

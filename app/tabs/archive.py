@@ -21,17 +21,16 @@ from app.archive_search import (
 )
 from app.archives import Archives
 from app.methods import LOOKS
+from app.parts import PRIVATE
 from app.services import Cancelled, Services
 from app.tabs import archive_adding, archive_api, archive_query
 from app.tabs.archive_query import Query
 from pairalign.archive.ingest import Progress
 
 PROGRESS = gr.Progress()
-HINT = "<kbd>Ctrl</kbd> <kbd>Enter</kbd> starts."
 KEPT_S = 3_600  # the kinds of strings can be switched for that long
 GONE = "This search is no longer kept on the server. Press Search again."
 TAKEN_JS = "(name) => [name, window.PairAlign.handed()]"  # archive.js
-PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 
 
@@ -74,7 +73,7 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     opened = _lay_out_archive(archives)
     adding = archive_adding.build(services, archives, opened.name)
     query = archive_query.lay_out()
-    bar = parts.run_bar("archive", "Search", HINT)
+    bar = parts.run_bar("archive", "Search")
     method = _lay_out_method()
     with gr.Column(elem_id="pa-archive-results", elem_classes="pa-results"):
         out = _lay_out_output()

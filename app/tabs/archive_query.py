@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.archive_search import LONGEST_QUERY_S, MOST_HITS, USUAL_QUERY_S
+from app.parts import PRIVATE
 from pairalign.excerpt import header_duration_s
 from pairalign.windows import LONGEST_S
 
@@ -16,7 +17,6 @@ MODE_HINT = (
     "“Contain” finds the nearest stretch of each recording, of any length. “As a whole” compares with every window of"
     f" about 3 s, so the query may last {LONGEST_S:g} s at most."
 )
-PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)

@@ -174,24 +174,7 @@ def wire(
         return parts.readably(work)
 
     def begin(recording: str | None, *values: Any) -> tuple[Any, ...]:
-        def work() -> str:
-            source, files, with_page, a_class, archive, folder = values[:6]
-            uploads, recordings, data = [], [], source
-            if source == "files":
-                uploads = [*(files or ()), *([recording] if with_page and recording else ())]
-                if not uploads:
-                    raise TrainingError("There are no recordings: choose files, or tick the recording above.")
-            elif source == "class":
-                data = str(classes.folder(a_class or ""))
-            elif source == "archive":
-                recordings = archives.sample(archive, MOST_RECORDINGS)
-                if not recordings:
-                    raise TrainingError(f"None of the recordings of {archive} is where it was. Add them again.")
-            else:
-                data = str(_existing(folder))
-            return runs.start(_settings(values, data), uploads, recordings)
-
-        name = parts.readably(work)
+        name = parts.readably(lambda: _start(runs, classes, archives, recording, values))
         return gr.update(choices=runs.names(), value=name), ""
 
     private = {"api_visibility": "private"}
@@ -208,6 +191,27 @@ def wire(
         begin, [audio, *form.inputs], [view.run, form.told], show_progress_on=form.told, **private
     )
     started.success(view.draw, [view.run, view.seen], view.drawn, show_progress="hidden", **private)
+
+
+def _start(
+    runs: TrainingRuns, classes: ClassRecordings, archives: Archives, recording: str | None, values: tuple[Any, ...]
+) -> str:
+    """Start a run on the recordings that the form names; returns the run's name."""
+    source, files, with_page, a_class, archive, folder = values[:6]
+    uploads, recordings, data = [], [], source
+    if source == "files":
+        uploads = [*(files or ()), *([recording] if with_page and recording else ())]
+        if not uploads:
+            raise TrainingError("There are no recordings: choose files, or tick the recording above.")
+    elif source == "class":
+        data = str(classes.folder(a_class or ""))
+    elif source == "archive":
+        recordings = archives.sample(archive, MOST_RECORDINGS)
+        if not recordings:
+            raise TrainingError(f"None of the recordings of {archive} is where it was. Add them again.")
+    else:
+        data = str(_existing(folder))
+    return runs.start(_settings(values, data), uploads, recordings)
 
 
 def _settings(values: tuple[Any, ...], data: str) -> FinetuneSettings:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import parts, train_figures, train_words
+from app.parts import PRIVATE
 from app.services import Services, to_int16
 from app.tabs import model_choice
 from app.training_runs import Look, TrainingRuns
@@ -16,7 +17,6 @@ from pairalign.audio import SAMPLE_RATE_HZ, read_audio
 from pairalign.checkpoint import own_checkpoints
 
 EVERY_S = 2.0
-PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 PLAYER_ID = "pa-train-player"
 FILE_JS = "() => setTimeout(() => document.querySelector('#pa-train-file')?.click(), 300)"
 DELETE_JS = (

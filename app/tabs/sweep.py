@@ -11,21 +11,21 @@ import gradio as gr
 from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.alignment import alignment_html
 from app.archives import Archives
+from app.parts import PRIVATE
 from app.services import Cancelled, Services
 from app.tabs import sweep_average
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
-from pairalign.sweep import KINDS, WINDOW_S
+from pairalign.sweep import KINDS
+from pairalign.windows import WINDOW_S
 
 PROGRESS = gr.Progress()
-HINT = "<kbd>Ctrl</kbd> <kbd>Enter</kbd> starts."
 KEPT_S = 3_600  # a sweep's steps can be listened to for that long
 KIND_LABELS = {"Shift in time": "shift", "Noise": "snr", "Speed": "speed", "Vocal tract": "warp"}
 FIRST_SOUND, STEP_SOUND = "pa-sweep-first", "pa-sweep-sound"
 MARK_JS = "() => window.PairAlign.markStep?.()"  # sweep.js
 GONE = "This sweep is no longer kept on the server. Press Sweep again."
 DOWNLOAD_JS = "(doc) => { window.PairAlign.saveDocument(doc, '.sweep.json'); }"  # save.js
-PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     Returns: the controls that a lesson may set, by name.
     """
     settings = _lay_out_settings(services)
-    bar = parts.run_bar("sweep", "Sweep", HINT)
+    bar = parts.run_bar("sweep", "Sweep")
     many = sweep_average.lay_out_inputs(archives)
     with gr.Column(elem_id="pa-sweep-results", elem_classes="pa-results"):
         out = _lay_out_output()

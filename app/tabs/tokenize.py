@@ -16,7 +16,6 @@ from app.tabs import decoder_panel, public_api, rewriting_panel, saving
 from pairalign.audio import SAMPLE_RATE_HZ
 
 PROGRESS = gr.Progress()
-HINT = "<kbd>Ctrl</kbd> <kbd>Enter</kbd> starts."
 METHODS = ("pairalign", "vq", "viterbi", "bpe")  # those offered, where the checkpoint can make them
 CHOSEN = METHODS[:3]
 METHODS_HINT = "VQ names every 20 ms; Viterbi-VQ avoids changes that do not last; BPE joins frequent neighbours."
@@ -41,7 +40,7 @@ class _Output:
 def build(services: Services, audio: gr.Audio) -> None:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
     methods = _method_choice(services)
-    bar = parts.run_bar("tokenize", "Tokenize", HINT)
+    bar = parts.run_bar("tokenize", "Tokenize")
     kept = gr.State(None, time_to_live=KEPT_S)
     page = gr.State(0)
     with gr.Column(elem_id="pa-results", elem_classes="pa-results"):

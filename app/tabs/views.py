@@ -13,9 +13,10 @@ from app.services import Cancelled, Services
 from app.tabs import view_inputs
 from app.tabs.view_inputs import QUICK, Inputs
 from app.view_html import EMPTY_HTML, likelihood_html, side_html
-from app.view_pair import WINDOW_S, Side, ViewPair
+from app.view_pair import Side, ViewPair
 from app.view_settings import PRESETS
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.windows import WINDOW_S
 
 PROGRESS = gr.Progress()
 KEPT_S = 1_800  # the likelihood table may be opened that long after a run

@@ -156,12 +156,12 @@ class Archive:
 
     def string(self, recording_id: int, method: str = "pairalign") -> TokenString:
         """The whole string of one recording. Raises: ArchiveError when it is not there."""
-        self._check_method(method)
+        model = self._model_of(method)
         found = self.store.recordings([recording_id])
         if not found:
             raise ArchiveError(f"{self.store.path.name} has no recording {recording_id} any more.")
         windows = self.store.windows(recording_id, method)
-        return joined(self.store.model(), method, windows, found[0].duration_s)
+        return joined(model, method, windows, found[0].duration_s)
 
     def info(self) -> ArchiveInfo:
         """Totals, from the strings in memory."""
@@ -177,7 +177,7 @@ class Archive:
 
     def search(
         self,
-        query: str | os.PathLike[str] | np.ndarray | TokenString,
+        query: str | Path | np.ndarray | TokenString,
         top: int = 10,
         mode: str = "whole",
         method: str = "pairalign",
@@ -205,16 +205,16 @@ class Archive:
         else:
             stretches = search.nearest_recordings(loaded.column, string.ids, top, allowed, self._device())
             places = [stretch_place(loaded.packed, match) for match in stretches]
-        return hits_at(self.store, loaded.packed, self.store.model(), string, places)
+        return hits_at(self.store, loaded.packed, self._model_of(method), string, places)
 
     def prepare(self, method: str = "pairalign") -> int:
         """Bring the strings of a method into memory, as the first search would; returns how many windows there are."""
-        self._check_method(method)
+        self._model_of(method)
         return self._load(method).column.windows
 
-    def query(self, query: str | os.PathLike[str] | np.ndarray | TokenString, method: str, mode: str) -> TokenString:
+    def query(self, query: str | Path | np.ndarray | TokenString, method: str, mode: str) -> TokenString:
         """The token string that a query stands for, checked; arguments and errors as for `search`."""
-        self._check_method(method)
+        self._model_of(method)
         if mode not in MODES:
             raise ArchiveError(f"mode is {mode!r}; use one of {', '.join(MODES)}.")
         string = query if isinstance(query, TokenString) else self._needed().tokenize(query, method=method)
@@ -249,12 +249,14 @@ class Archive:
     def _device(self) -> str:
         return "cpu" if self.tokenizer is None else self.tokenizer.device
 
-    def _check_method(self, method: str) -> None:
+    def _model_of(self, method: str) -> Model:
+        """The model of the archive's strings. Raises: ArchiveError when there are none of this method."""
         kept = self.store.model()
         if kept is None:
             raise ArchiveError(f"{self.store.path.name} is empty. Add recordings first.")
         if method not in kept.methods:
             raise ArchiveError(f"{self.store.path.name} keeps no {method!r} strings; it has {', '.join(kept.methods)}.")
+        return kept
 
     def _load(self, method: str) -> _Loaded:
         """The strings of a method, read anew when the file has changed since."""

@@ -52,7 +52,7 @@ def level_of_nearest(bounds: np.ndarray, count: int) -> int:
     """The smallest level that at least `count` bounds do not exceed; if there are fewer, one that none exceeds."""
     parts = kernel.in_parts(lambda first, last: _histogram(bounds, first, last), len(bounds), kernel.MANY_WINDOWS)
     up_to = np.cumsum(sum(parts)[:OUT])
-    return int(min(np.searchsorted(up_to, count), OUT - 1))
+    return min(int(np.searchsorted(up_to, count)), OUT - 1)
 
 
 def _shared(column: Column, query: np.ndarray, span: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -101,22 +101,24 @@ class Decoders:
                         self._put(Part(number, error="the decoder crashed on this file. Convert it to WAV", last=True))
         finally:
             if process is not None:
+                paths, parts = _pipes(process)
                 with contextlib.suppress(OSError):  # it may have been killed with a path on its way
-                    process.stdin.close()
+                    paths.close()
                 process.wait()
-                process.stdout.close()
+                parts.close()
             with self._change:
                 self._running -= 1
                 self._change.notify_all()
 
     def _decode(self, process: subprocess.Popen, number: int, path: Path) -> None:
-        process.stdin.write(json.dumps(os.fspath(path)).encode() + b"\n")
-        process.stdin.flush()
+        paths, parts = _pipes(process)
+        paths.write(json.dumps(os.fspath(path)).encode() + b"\n")
+        paths.flush()
         while True:
-            header = json.loads(process.stdout.readline())
+            header = json.loads(parts.readline())
             if "error" in header:
                 return self._put(Part(number, error=header["error"], last=True))
-            samples = process.stdout.read(4 * header["samples"])
+            samples = parts.read(4 * header["samples"])
             wave = np.frombuffer(samples, np.float32, header["samples"])
             self._put(Part(number, wave, last=header["last"]))
             if header["last"]:
@@ -138,14 +140,20 @@ def _start() -> subprocess.Popen:
     )
 
 
+def _pipes(process: subprocess.Popen) -> tuple[IO[bytes], IO[bytes]]:
+    """Where a worker takes paths, and where it gives parts."""
+    assert process.stdin is not None and process.stdout is not None  # `_start` asked for both
+    return process.stdin, process.stdout
+
+
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer every path on `source` with its parts on `sink`."""
     for line in source:
-        held: np.ndarray | None = None
         try:
-            for wave in read_parts(json.loads(line), PART_S, LIMITS):
-                if held is not None:
-                    _send(sink, held, last=False)
+            waves = read_parts(json.loads(line), PART_S, LIMITS)
+            held = next(waves)  # a recording has one part or more
+            for wave in waves:
+                _send(sink, held, last=False)
                 held = wave
             _send(sink, held, last=True)
         except AudioError as error:

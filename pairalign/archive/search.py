@@ -56,7 +56,7 @@ def nearest_windows(
     Raises: ValueError for a query, `top`, `allowed` or device other than that.
     """
     query = _checked(column, query_ids, allowed, top)
-    mask = _window_mask(column, allowed)
+    mask = None if allowed is None else _window_mask(column, allowed)
     if device != "cpu":
         distances = _distances_on(device, column, query, "whole")
         windows = np.arange(column.windows) if mask is None else np.flatnonzero(mask)
@@ -104,7 +104,7 @@ def distance_counts(
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; use one of {', '.join(MODES)}")
     distances = _distances(column, query, mode) if device == "cpu" else _distances_on(device, column, query, mode)
-    mask = _window_mask(column, allowed) if mode == "whole" else allowed
+    mask = _window_mask(column, allowed) if mode == "whole" and allowed is not None else allowed
     return np.bincount(distances if mask is None else distances[mask])
 
 
@@ -121,9 +121,9 @@ def _checked(
     return query
 
 
-def _window_mask(column: Column, allowed: np.ndarray | None) -> np.ndarray | None:
+def _window_mask(column: Column, allowed: np.ndarray) -> np.ndarray:
     """(W,) bool from (R,) bool."""
-    return None if allowed is None else np.repeat(allowed, np.diff(column.first_window))
+    return np.repeat(allowed, np.diff(column.first_window))
 
 
 def _distances(column: Column, query: np.ndarray, mode: str) -> np.ndarray:

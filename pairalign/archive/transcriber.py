@@ -46,31 +46,31 @@ class Transcriber:
     def __init__(self, tokenizer: Tokenizer, methods: Sequence[str], batch_windows: int = BATCH_WINDOWS) -> None:
         self.tokenizer, self.methods, self.batch_windows = tokenizer, list(methods), batch_windows
         self._open: dict[int, _Open] = {}
-        self._parts: list[Part] = []
+        self._parts: list[tuple[int, np.ndarray]] = []  # of files by number
 
     def take(self, part: Part) -> list[Transcript]:
         """Take in a decoded part; returns the files that are whole with it, or with what was tokenized along."""
         if part.wave is None:
             self._open.pop(part.file, None)
-            self._parts = [waiting for waiting in self._parts if waiting.file != part.file]
+            self._parts = [(file, wave) for file, wave in self._parts if file != part.file]
             return [Transcript(part.file, error=part.error)]
-        file = self._open.setdefault(part.file, _Open())
-        file.complete = part.last
-        file.waiting += 1
-        self._parts.append(part)
-        enough = sum(_windows(part) for part in self._parts) >= self.batch_windows * _BATCHES_AT_ONCE
+        opened = self._open.setdefault(part.file, _Open())
+        opened.complete = part.last
+        opened.waiting += 1
+        self._parts.append((part.file, part.wave))
+        enough = sum(_windows(wave) for _, wave in self._parts) >= self.batch_windows * _BATCHES_AT_ONCE
         return self.finish() if enough else []
 
     def finish(self) -> list[Transcript]:
         """Tokenize the parts taken in so far; returns the files that are whole with them."""
         parts, self._parts = self._parts, []
         done = []
-        for part, strings in zip(parts, self._strings([part.wave for part in parts]), strict=True):
-            file = self._open[part.file]
-            file.strings.append(strings)
-            file.waiting -= 1
-            if file.complete and not file.waiting:
-                done.append(self._transcript(part.file, self._open.pop(part.file).strings))
+        for (file, _), strings in zip(parts, self._strings([wave for _, wave in parts]), strict=True):
+            opened = self._open[file]
+            opened.strings.append(strings)
+            opened.waiting -= 1
+            if opened.complete and not opened.waiting:
+                done.append(self._transcript(file, self._open.pop(file).strings))
         return done
 
     def _transcript(self, file: int, parts: list[dict[str, TokenString]]) -> Transcript:
@@ -103,9 +103,9 @@ class Transcriber:
         return TokenString((), (), samples / SAMPLE_RATE_HZ, (), "eos", method, self.tokenizer.sha256, sizes)
 
 
-def _windows(part: Part) -> int:
+def _windows(wave: np.ndarray) -> int:
     """About how many windows the tokenizer makes of a part."""
-    return 1 + max(0, round((len(part.wave) / SAMPLE_RATE_HZ - WINDOW_S) / HOP_S))
+    return 1 + max(0, round((len(wave) / SAMPLE_RATE_HZ - WINDOW_S) / HOP_S))
 
 
 def _is_sound(wave: np.ndarray) -> bool:

@@ -83,7 +83,8 @@ def merges_for(
 
     Fewer when no pair occurs twice any more; none when the strings are short enough as they are.
     """
-    flat, merges = flatten(match_on), []
+    merges: list[tuple[int, int]] = []
+    flat = flatten(match_on)
     count = token_count(flat)
     for left, right in islice(learn_merges(learn_from, first_id), MOST_MERGES):
         fewer = merge_pair(flat, left, right, first_id + len(merges))

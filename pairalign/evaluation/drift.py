@@ -14,10 +14,11 @@ from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.placement_checks import delay_error
-from pairalign.evaluation.protocols import WINDOW_S, Result
+from pairalign.evaluation.protocols import Result
 from pairalign.sweep import Trajectory, sweep_batch
 from pairalign.training.bank import AudioBank
 from pairalign.training.data import evaluation_segments
+from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
@@ -73,7 +74,7 @@ def measure_drift(trajectories: Sequence[Trajectory], seed: int = 0) -> Result:
         return {}
     d_last = np.array([t.d_last for t in trajectories])
     steps = np.array([sum(t.step_distance) for t in trajectories])
-    per_segment = {
+    per_segment: dict[str, Sequence[float] | np.ndarray] = {
         "sweep_d_100": d_last,
         "sweep_d_max": [t.d_max for t in trajectories],
         "sweep_excess": [t.excess for t in trajectories],

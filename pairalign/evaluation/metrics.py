@@ -148,7 +148,7 @@ def rle(ids: Ids) -> tuple[int, ...]:
     return tuple(token for k, token in enumerate(ids) if k == 0 or token != ids[k - 1])
 
 
-def tokens_per_s(strings: Sequence[Ids], durations_s: Sequence[float], seed: int = 0) -> Estimate:
+def tokens_per_s(strings: Sequence[Ids], durations_s: Sequence[float] | np.ndarray, seed: int = 0) -> Estimate:
     """Tokens of all strings over seconds of all audio."""
     return bootstrap_ratio([len(x) for x in strings], durations_s, seed)
 

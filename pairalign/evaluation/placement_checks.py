@@ -29,9 +29,10 @@ def delay_errors_ms(first: TokenString, later: TokenString, delay_ms: float) -> 
     Args: `later` is the string of the window that starts `delay_ms` after that of `first`. Shared are the matches of
     the edit script. A token that the later window cuts in front is expected at its start.
     """
-    edits = [edit for edit in align(first, later).edits if edit.op == "match"]
-    expected_s = np.array([max(0.0, first.spans_s[edit.a][0] - delay_ms / 1000) for edit in edits])
-    return np.abs(expected_s - np.array([later.spans_s[edit.b][0] for edit in edits])) * 1000
+    runs = [run for run in align(first, later).runs if run.op == "match"]
+    starts_s = np.array([start_s for run in runs for start_s, _ in first.spans_s[run.a_start : run.a_end]])
+    found_s = np.array([start_s for run in runs for start_s, _ in later.spans_s[run.b_start : run.b_end]])
+    return np.abs(np.maximum(0.0, starts_s - delay_ms / 1000) - found_s) * 1000
 
 
 def delay_error(trajectories: Sequence[Trajectory], seed: int = 0) -> Estimate:
@@ -66,7 +67,7 @@ def measure_boundaries(
         turns_s = string.duration_s * np.arange(1, TURNS + 1) / (TURNS + 1)
         hits.append(_met(edges_s, inner_s))
         even.append(_met(edges_s, even_s))
-        turned.append(np.mean([_met(edges_s, (inner_s + turn_s) % string.duration_s) for turn_s in turns_s]))
+        turned.append(float(np.mean([_met(edges_s, (inner_s + turn_s) % string.duration_s) for turn_s in turns_s])))
         counts.append(len(edges_s))
     return {
         "boundary_hit_40ms": metrics.bootstrap_ratio(hits, counts, seed),

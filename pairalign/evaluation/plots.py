@@ -88,25 +88,26 @@ def _figure(name: str, title: str, caption: str, draw: Callable[[Axes], None]) -
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
-        "svg.fonttype": "none",  # text stays text
-        "svg.hashsalt": name,  # the same numbers give the same file
-        "font.size": 10,
-        "font.family": "sans-serif",
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "axes.edgecolor": _INK,
-        "axes.facecolor": _PAPER,
-        "figure.facecolor": _PAPER,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "legend.frameon": False,
-        "grid.color": _INK,
-        "grid.alpha": 0.12,
-    }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": name,  # the same numbers give the same file
+            "font.size": 10,
+            "font.family": "sans-serif",
+            "text.color": _INK,
+            "axes.labelcolor": _INK,
+            "axes.edgecolor": _INK,
+            "axes.facecolor": _PAPER,
+            "figure.facecolor": _PAPER,
+            "xtick.color": _INK,
+            "ytick.color": _INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "grid.color": _INK,
+            "grid.alpha": 0.12,
+        }
+    ):
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.subplots()
         axes.grid(True)
@@ -119,10 +120,10 @@ def _figure(name: str, title: str, caption: str, draw: Callable[[Axes], None]) -
     return Plot(name, title, caption, memory.getvalue())
 
 
-def _look(methods: Sequence[str], name: str) -> dict[str, str]:
+def _look(methods: Sequence[str], name: str) -> tuple[str, str]:
     """The same colour and marker for a method in every plot."""
     k = list(methods).index(name)
-    return {"color": _COLOURS[k % len(_COLOURS)], "marker": _MARKERS[k % len(_MARKERS)]}
+    return _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
 
 
 def _literal(name: str) -> str:
@@ -133,27 +134,47 @@ def _literal(name: str) -> str:
 def _rate(report: dict[str, Any], shown: Sequence[str], metric: str, quantity: str, axes: Axes) -> None:
     for name in shown:
         x, y = (report["methods"][name][m] for m in ("tokens_per_s", metric))
-        bars = {}
-        for direction, m, value in (("xerr", "tokens_per_s", x), ("yerr", metric, y)):
-            low, high = report["intervals"].get(name, {}).get(m) or (None, None)
-            if low is not None and high is not None:
-                bars[direction] = [[max(0.0, value - low)], [max(0.0, high - value)]]
-        look = _look(list(report["methods"]), name)
-        label = _literal(name)
-        axes.errorbar([x], [y], **bars, **look, label=label, linestyle="none", markersize=7, elinewidth=1.2, capsize=2)
+        colour, marker = _look(list(report["methods"]), name)
+        axes.errorbar(
+            [x],
+            [y],
+            xerr=_bar(report, name, "tokens_per_s"),
+            yerr=_bar(report, name, metric),
+            label=_literal(name),
+            color=colour,
+            marker=marker,
+            linestyle="none",
+            markersize=7,
+            elinewidth=1.2,
+            capsize=2,
+        )
     axes.margins(0.15)
     axes.set_xlabel("tokens per second")
     axes.set_ylabel(quantity)
 
 
+def _bar(report: dict[str, Any], name: str, metric: str) -> list[list[float]] | None:
+    """How far a value's interval reaches below and above it, as matplotlib takes it; None where it has none."""
+    value = report["methods"][name][metric]
+    low, high = report["intervals"].get(name, {}).get(metric) or (None, None)
+    return None if low is None or high is None else [[max(0.0, value - low)], [max(0.0, high - value)]]
+
+
 def _sweep(curves: dict[str, dict[str, list[float]]], methods: Sequence[str], axes: Axes) -> None:
     for name, curve in curves.items():
-        look = _look(methods, name)
+        shifts_ms, label = curve["shift_ms"], _literal(name)
+        colour, marker = _look(methods, name)
         axes.plot(
-            curve["shift_ms"], curve["distance_to_origin"], **look, label=_literal(name), markersize=4, linewidth=1.6
+            shifts_ms,
+            curve["distance_to_origin"],
+            color=colour,
+            marker=marker,
+            label=label,
+            markersize=4,
+            linewidth=1.6,
         )
         if "low" in curve and "high" in curve:
-            axes.fill_between(curve["shift_ms"], curve["low"], curve["high"], color=look["color"], alpha=0.13, lw=0)
+            axes.fill_between(shifts_ms, curve["low"], curve["high"], color=colour, alpha=0.13, lw=0)
     longest = max(curves.values(), key=lambda curve: curve["shift_ms"][-1])
     if "floor" in longest:
         floor = "content floor 2δ/T"
@@ -166,10 +187,10 @@ def _sweep(curves: dict[str, dict[str, list[float]]], methods: Sequence[str], ax
 def _vocabulary(counts: dict[str, list[int]], methods: Sequence[str], axes: Axes) -> None:
     for name, used in counts.items():
         total = sum(used)
-        look = _look(methods, name)
+        colour, _ = _look(methods, name)
         shares = [100 * count / total for count in used]
         label = f"{_literal(name)} ({len(used)} tokens)"
-        axes.step(range(1, len(used) + 1), shares, where="mid", color=look["color"], label=label, linewidth=1.6)
+        axes.step(range(1, len(used) + 1), shares, where="mid", color=colour, label=label, linewidth=1.6)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("tokens, most frequent first")
     axes.set_ylabel("share of all tokens, %")

@@ -21,11 +21,11 @@ from pairalign.strings import TokenString
 from pairalign.training.bank import AudioBank
 from pairalign.training.data import evaluation_segments
 from pairalign.views import STRONG, ViewRanges, make_view
+from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
-WINDOW_S = 3.0
 SHIFT_S = 0.05
 QUIETEST_PEAK = 0.01
 VIEW_BATCH = 32  # babble is made of other segments of the same batch, so this is part of the protocol
@@ -57,6 +57,7 @@ class Trials:
 
     @property
     def durations_s(self) -> np.ndarray:
+        """Of the segments, (N,) seconds."""
         return np.array([len(wave) / SAMPLE_RATE_HZ for wave in self.clean])
 
 
@@ -108,9 +109,9 @@ def tokenize_trials(
         return list(tokenizer.tokenize_batch(list(waves), method=method, warps=warps))
 
     shifted: list[TokenString | None] = [None] * len(trials.clean)
-    there = [k for k, wave in enumerate(trials.shifted) if wave is not None]
+    there = {k: wave for k, wave in enumerate(trials.shifted) if wave is not None}
     if there:
-        for k, string in zip(there, write([trials.shifted[k] for k in there], "shifted"), strict=True):
+        for k, string in zip(there, write(list(there.values()), "shifted"), strict=True):
             shifted[k] = string
     view_a = write(trials.view_a, "view a", trials.warps_a)
     view_b = write(trials.view_b, "view b", trials.warps_b)
@@ -122,16 +123,17 @@ def random_floor(strings: Strings, seed: int = 0) -> Strings:
     rng = np.random.default_rng(seed)
     pool = np.array([token for string in strings.clean for token in string.ids] or [0])
 
-    def shuffle(one: TokenString | None) -> TokenString | None:
-        return None if one is None else replace(one, ids=tuple(rng.choice(pool, len(one.ids))), method="random")
+    def shuffle(one: TokenString) -> TokenString:
+        return replace(one, ids=tuple(rng.choice(pool, len(one.ids))), method="random")
 
-    return Strings(*(list(map(shuffle, group)) for group in vars(strings).values()))
+    clean, view_a, view_b = (list(map(shuffle, group)) for group in (strings.clean, strings.view_a, strings.view_b))
+    return Strings(clean, view_a, view_b, [None if one is None else shuffle(one) for one in strings.shifted])
 
 
 def measure(strings: Strings, trials: Trials, reference: Strings | None = None, seed: int = 0) -> Result:
     """All measures of one method; `reference` (VQ) is what `archive_token_reduction` counts against."""
     clean, a, b = ([string.ids for string in group] for group in (strings.clean, strings.view_a, strings.view_b))
-    moved = [k for k, string in enumerate(strings.shifted) if string is not None]
+    moved = [(ids, later.ids) for ids, later in zip(clean, strings.shifted, strict=True) if later is not None]
     distances = metrics.distance_matrix(a, b)
     own, random = metrics.ned_pair(a, b), metrics.ned_random(distances, trials.related)
     per_segment = {
@@ -145,7 +147,7 @@ def measure(strings: Strings, trials: Trials, reference: Strings | None = None, 
         "lcs": metrics.lcs(a, b),
         "exact_match": metrics.exact_match(a, b),
         "length_deviation": metrics.length_deviation(a, b),
-        "shift_50ms": metrics.ned_pair([clean[k] for k in moved], [strings.shifted[k].ids for k in moved]),
+        "shift_50ms": metrics.ned_pair([ids for ids, _ in moved], [later for _, later in moved]),
         "eos_rate": metrics.eos_rate([string.stopped_by for string in strings.clean]),
         "collapse_rate": metrics.collapse_rate(clean, trials.full_speech, trials.related),
     }

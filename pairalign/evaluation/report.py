@@ -113,14 +113,13 @@ def evaluate(
     strings = {name: protocols.tokenize_trials(tokenizer, trials, name, progress) for name in names}
     if RANDOM in baselines:
         strings[RANDOM] = protocols.random_floor(strings[MAIN], seed)
-    results = {name: protocols.measure(found, trials, strings.get("vq"), seed) for name, found in strings.items()}
+    measured = {name: protocols.measure(found, trials, strings.get("vq"), seed) for name, found in strings.items()}
     for name in CEILINGS:
         if name in baselines:
             progress(f"{name}: views")
-            results[name] = ceiling_of_views(tokenizer, trials, name, seed)
-    results = {name: results[name] for name in (MAIN, *baselines)}  # columns in the order asked for
-    gain = _condition_gain(tokenizer, trials, strings[MAIN], seed)
-    results[MAIN] |= gain
+            measured[name] = ceiling_of_views(tokenizer, trials, name, seed)
+    results = {name: measured[name] for name in (MAIN, *baselines)}  # columns in the order asked for
+    results[MAIN] |= _condition_gain(tokenizer, trials, strings[MAIN], seed)
     if task is not None:
         _add_word_search(results, task, words, tokenizer, bank, seed, progress)
     slid = drift.sweep_waves(bank, items, sweep, seed)
@@ -128,10 +127,7 @@ def evaluate(
     return {
         "data": _describe(tokenizer, bank, split, trials, task, seed) | {"sweep_segments": len(slid)},
         "methods": {name: {m: _value(e) for m, e in result.items()} for name, result in results.items()},
-        "intervals": {
-            name: {m: [_finite(e.low), _finite(e.high)] for m, e in result.items() if not math.isnan(e.low)}
-            for name, result in results.items()
-        },
+        "intervals": {name: _intervals(result) for name, result in results.items()},
         "curves": curves,
         "vocabulary": {name: metrics.token_counts([one.ids for one in strings[name].clean]) for name in names},
     }
@@ -247,6 +243,11 @@ def _value(estimate: Estimate) -> float | int | None:
     """Plain JSON: a count stays a whole number, what could not be measured is null."""
     counted = math.isnan(estimate.low) and float(estimate.value).is_integer()
     return int(estimate.value) if counted else _finite(estimate.value)
+
+
+def _intervals(result: Result) -> dict[str, list[float | None]]:
+    """[low, high] of every measure that has an interval."""
+    return {name: [_finite(e.low), _finite(e.high)] for name, e in result.items() if not math.isnan(e.low)}
 
 
 def _short(value: float | int | None) -> str:

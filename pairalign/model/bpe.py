@@ -71,7 +71,8 @@ def apply_merges(ids: Sequence[int], merges: np.ndarray, first_id: int) -> np.nd
             break
         # merging makes only pairs with a new token, which were learned later: the lowest rank is always next
         rank = int(found.min())
-        flat = merge_pair(flat, *merges[rank].tolist(), first_id + rank)
+        left, right = merges[rank].tolist()
+        flat = merge_pair(flat, left, right, first_id + rank)
     return flat
 
 

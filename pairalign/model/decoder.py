@@ -151,7 +151,8 @@ class DecoderBlock(nn.Module):
         q, k, v = self.split(self.self_qkv(self.norm_self(x)), 3)
         y = fn.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.dropout(self.self_out(y.transpose(1, 2).flatten(2)))
-        y, weights = self.attend(x, *self.cross_keys(condition), condition.valid)
+        keys, values = self.cross_keys(condition)
+        y, weights = self.attend(x, keys, values, condition.valid)
         x = x + y
         return x + self.dropout(self.feed(self.norm_feed(x))), weights
 
@@ -195,24 +196,27 @@ class Decoder(nn.Module):
     def forward(self, tokens: torch.Tensor, condition: Condition) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher forcing: input tokens (B, U) from BOS -> logits (B, U, V) float32, attention (B, U, T)."""
         x = self.embedded(tokens, 0)
-        attention = None
-        for i, block in enumerate(self.blocks):
+        read = []
+        for block in self.blocks:
             x, weights = block(x, condition)
-            if i == self.guided_block:
-                attention = weights
-        return self.output(self.norm(x)).float(), attention
+            read.append(weights)
+        return self.output(self.norm(x)).float(), read[self.guided_block]
 
     def start(self, condition: Condition, max_tokens: int, beams: int = 1) -> list[LayerCache]:
         """Caches for `beams` strings per condition row, row-major (row 0's beams first)."""
-        keys = ((x.contiguous() for x in block.cross_keys(condition)) for block in self.blocks)
+        keys = ((x.contiguous() for x in block.cross_keys(condition)) for block in self._layers())
         return [LayerCache(k, v, max_tokens, beams) for k, v in keys]
 
     def step(self, tokens: torch.Tensor, u: int, caches: list[LayerCache], valid: torch.Tensor) -> tuple:
         """Position u of R strings: tokens (R,), valid (B, T) -> logits (R, V) and attention (R, T)."""
         x = self.embedded(tokens[:, None], u)
         attention = None
-        for i, (block, cache) in enumerate(zip(self.blocks, caches, strict=True)):
+        for i, (block, cache) in enumerate(zip(self._layers(), caches, strict=True)):
             x, weights = block.step(x, u, cache, valid)
             if i == self.guided_block:
                 attention = weights
         return self.output(self.norm(x))[:, 0].float(), attention
+
+    def _layers(self) -> list[DecoderBlock]:
+        """The blocks as what they are: to a type checker a ModuleList holds just any modules."""
+        return [block for block in self.blocks if isinstance(block, DecoderBlock)]

@@ -15,6 +15,9 @@ TEMPERATURE = 0.1  # of the softmax over code similarities
 class Codebook(nn.Module):
     """K unit codes and the switch penalty with which the Viterbi string reaches the wanted rate."""
 
+    codes: torch.Tensor  # (K, Z)
+    switch_penalty: torch.Tensor  # ()
+
     def __init__(self, codes: int, latent: int):
         super().__init__()
         self.register_buffer("codes", fn.normalize(torch.randn(codes, latent), dim=-1))

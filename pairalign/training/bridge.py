@@ -69,7 +69,7 @@ class Bridge:
         heard = np.diff(edges)
         kept = np.flatnonzero(heard >= np.minimum(HEARD_FRAMES, np.diff(self.edges[i]) / 2))
         if not len(kept):
-            kept = heard.argmax(keepdims=True)
+            kept = np.array([heard.argmax()])
         return Target(self.ids[i][kept].tolist(), edges[kept].tolist(), float(edges[kept[-1] + 1]))
 
 
@@ -124,10 +124,8 @@ def _make(run: Run) -> Bridge:
 
 def _phone_means(some: list[Agreed]) -> torch.Tensor | None:
     """Mean latents of every phone, of unit norm (P, Z); None without phones."""
-    if not some or some[0].phones is None:
-        return None
-    total = sum(torch.einsum("btp,btz->pz", agreed.phones, agreed.latents) for agreed in some)
-    return fn.normalize(total, dim=-1)
+    sums = [torch.einsum("btp,btz->pz", one.phones, one.latents) for one in some if one.phones is not None]
+    return fn.normalize(sum(sums[1:], sums[0]), dim=-1) if sums else None
 
 
 def _agreed(run: Run, items: list[int]) -> Iterator[tuple[list[int], Agreed]]:
@@ -180,16 +178,16 @@ def _hear_windows(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean latents (B, T, Z) of unit norm and phone probabilities (B, T, P), over views of windows (B, samples)."""
     head = run.teacher.phone_head
-    latents = phones = 0.0
+    latents, phones = [], []
     for k in range(run.config.consensus_views):
         seed = np.random.SeedSequence((run.config.seed, 6, *place, k)).generate_state(1)[0]
         view = make_view(wave, lengths, MILD if k == 0 else CONSENSUS, torch.Generator().manual_seed(int(seed)))
         with run.autocast():
             encoded = run.teacher.encode(view.log_mel())
-        latents = latents + encoded.latents
         heard = encoded.latents[:, :, :0] if head is None else head(encoded.hidden.float()).softmax(-1)
-        phones = phones + heard / run.config.consensus_views
-    return fn.normalize(latents, dim=-1), phones
+        latents.append(encoded.latents)
+        phones.append(heard / run.config.consensus_views)
+    return fn.normalize(sum(latents[1:], latents[0]), dim=-1), sum(phones[1:], phones[0])
 
 
 def _save(path: Path, bridge: Bridge) -> None:

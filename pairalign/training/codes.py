@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from pairalign.model.encoder import FRAME_RATE_HZ
+from pairalign.model.network import Encoded
 from pairalign.model.quantizer import fit_switch_penalty, spherical_kmeans
 from pairalign.training import distributed
 from pairalign.training.data import augmentation_batch
@@ -22,7 +23,8 @@ def fit_codebook(run: Run) -> float:
 
     Sets codes and penalty in model and teacher; returns the penalty.
     """
-    frames, encoded = [], []
+    frames: list[torch.Tensor] = []
+    encoded: list[Encoded] = []
     shortest_s = min(1.0, run.config.max_s)
     run.teacher.eval()
     for k in range(FIT_BATCHES):

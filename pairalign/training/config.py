@@ -1,6 +1,7 @@
 """What a training run is: sizes, steps, rates, and a switch for every mechanism of the method."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from typing import get_type_hints
 
 # what each number may be
 LIMITS: dict[str, tuple[float, float]] = {
@@ -128,7 +129,7 @@ def parse_overrides(pairs: list[str]) -> dict:
 
     Raises: ValueError for an unknown name or a value of the wrong type.
     """
-    kinds = {f.name: f.type for f in fields(TrainConfig)}
+    kinds = get_type_hints(TrainConfig)
     values: dict = {}
     for pair in pairs:
         name, separator, text = pair.partition("=")

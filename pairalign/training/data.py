@@ -175,17 +175,17 @@ def evaluation_segments(
 
     `margin_s` of audio is left behind each full segment where the recording allows it, so that shifted windows fit.
     """
-    items = np.asarray(items, dtype=np.int64)
-    items = items[bank.durations_s[items] > 0.4]
-    if not len(items):
+    asked_for = np.asarray(items, dtype=np.int64)
+    usable = asked_for[bank.durations_s[asked_for] > 0.4]
+    if not len(usable):
         raise DataError("no recording is longer than 0.4 s: nothing to evaluate on.")
     # One stream per recording: where a segment lies does not depend on which other recordings are asked for.
-    rngs = {int(i): np.random.default_rng((_EVALUATION, seed, int(i))) for i in items}
+    rngs = {int(i): np.random.default_rng((_EVALUATION, seed, int(i))) for i in usable}
     order = {i: rng.random() for i, rng in rngs.items()}
-    shortfall = np.maximum(0.0, duration_s - bank.durations_s[items])
-    ranked = sorted(range(len(items)), key=lambda k: (shortfall[k], order[int(items[k])]))
+    shortfall = np.maximum(0.0, duration_s - bank.durations_s[usable])
+    ranked = sorted(range(len(usable)), key=lambda k: (shortfall[k], order[int(usable[k])]))
     cuts: list[tuple[int, float, float]] = []
-    for i in items[ranked].tolist():
+    for i in usable[ranked].tolist():
         if len(cuts) >= n:
             break
         room_s = max(bank.durations_s[i] - margin_s, min(duration_s, bank.durations_s[i]))

@@ -102,9 +102,9 @@ class Session:
     def __init__(self, folder: Path, settings: FinetuneSettings) -> None:
         self.folder, self.settings = folder, settings
         self.device = pick_device(settings.device)
-        before = read_status(folder)
-        kept = {"step": before.step, "total_steps": before.total_steps, "elapsed_s": before.elapsed_s} if before else {}
-        self.status = Status("preparing", "Starting", **kept)
+        self.status, last = Status("preparing", "Starting"), read_status(folder)
+        if last:
+            self.status = replace(self.status, step=last.step, total_steps=last.total_steps, elapsed_s=last.elapsed_s)
         self.told_at = 0.0
 
     def tell(self, **changes: Any) -> None:

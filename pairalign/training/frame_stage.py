@@ -11,7 +11,7 @@ import torch
 from pairalign.features import LogMel, length_mask
 from pairalign.model.encoder import encoder_lengths
 from pairalign.training import distributed, losses
-from pairalign.training.data import Segments, augmentation_batch, realization_batch
+from pairalign.training.data import Segments, WordIndex, augmentation_batch, realization_batch
 from pairalign.training.matching import match_by_time, match_words
 from pairalign.training.phones import UNKNOWN, phone_labels
 from pairalign.training.run import Run
@@ -74,7 +74,7 @@ def frame_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict
     """One step: a batch of word pairs where words are known, else of two views of one segment."""
     draw = np.random.default_rng((7, run.config.seed, step)).random()
     if run.words is not None and len(run.words) and draw < run.config.realization_share:
-        return _realization_step(run, step, progress)
+        return _realization_step(run, run.words, step, progress)
     return _augmentation_step(run, step, progress)
 
 
@@ -96,23 +96,24 @@ def _augmentation_step(run: Run, step: int, progress: float) -> tuple[torch.Tens
     views = [_strong(run, step, stream, batch, mild) for stream in (20, 22)]
     shared = _shared_negatives(run, step, [mild])
     temperature = config.contrast_temperature
-    contrast = sum(losses.frame_contrast(v.latents, _keys(mild, v.source), [], shared, temperature) for v in views) / 2
+    first, second = (losses.frame_contrast(v.latents, _keys(mild, v.source), [], shared, temperature) for v in views)
+    contrast = (first + second) / 2
     stats = {"frame_loss": float(contrast.detach())}
     return contrast + _phone_term(run, progress, [(batch, mild, views)], stats), stats
 
 
-def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
+def _realization_step(run: Run, words: WordIndex, step: int, progress: float) -> tuple[torch.Tensor, dict[str, float]]:
     """The same word by two speakers: across speakers inside the word, within each recording everywhere."""
     config = run.config
     longest_s = max(config.min_s, min(LONGEST_WORD_SEGMENT_S, config.max_s))
     pairs = realization_batch(
-        run.bank, run.words, step, config.seed, config.realization_batch, config.min_s, longest_s, run.rank, run.world
+        run.bank, words, step, config.seed, config.realization_batch, config.min_s, longest_s, run.rank, run.world
     )
     mild_a, mild_b = _mild(run, step, 10, pairs.a), _mild(run, step, 11, pairs.b)
     strong_a, strong_b = _strong(run, step, 20, pairs.a, mild_a), _strong(run, step, 22, pairs.b, mild_b)
     trust = 0.0 if progress < TRUST_TEACHER_AFTER else 1.0
     both = [torch.cat([torch.nn.functional.normalize(m.mel, dim=-1), trust * m.latents], 2) for m in (mild_a, mild_b)]
-    a_to_b, b_to_a = match_words(*both, pairs.span_a_s, pairs.span_b_s, mild_a.lengths, mild_b.lengths)
+    a_to_b, b_to_a = match_words(both[0], both[1], pairs.span_a_s, pairs.span_b_s, mild_a.lengths, mild_b.lengths)
     shared = _shared_negatives(run, step, [mild_a, mild_b])
     across, within = [], []
     for student, mine, other, match in ((strong_a, mild_a, mild_b, a_to_b), (strong_b, mild_b, mild_a, b_to_a)):
@@ -120,9 +121,10 @@ def _realization_step(run: Run, step: int, progress: float) -> tuple[torch.Tenso
         own, theirs = _keys(mine, student.source), _keys(other, partner)
         across.append(losses.frame_contrast(student.latents, theirs, [own], shared, config.contrast_temperature))
         within.append(losses.frame_contrast(student.latents, own, [theirs], shared, config.contrast_temperature))
-    stats = {"across_loss": float(sum(across).detach()) / 2, "within_loss": float(sum(within).detach()) / 2}
+    across_loss, within_loss = across[0] + across[1], within[0] + within[1]
+    stats = {"across_loss": float(across_loss.detach()) / 2, "within_loss": float(within_loss.detach()) / 2}
     heard = [(pairs.a, mild_a, [strong_a]), (pairs.b, mild_b, [strong_b])]
-    return (sum(across) + sum(within)) / 4 + _phone_term(run, progress, heard, stats), stats
+    return (across_loss + within_loss) / 4 + _phone_term(run, progress, heard, stats), stats
 
 
 def _phone_term(
@@ -131,16 +133,18 @@ def _phone_term(
     """Weighted cross-entropy of the phones that a lexicon gives the words; 0 without a lexicon."""
     if run.phones is None or run.config.phone_weight == 0:
         return 0.0
+    teacher, student = run.teacher.phone_head, run.model.phone_head
+    assert teacher is not None and student is not None  # a network that is to learn phones has one
     logits, labels = [], []
     for segments, mild, views in heard:
-        scores = run.teacher.phone_head(mild.hidden.float()).log_softmax(-1)
+        scores = teacher(mild.hidden.float()).log_softmax(-1)
         known = phone_labels(run.phones, segments, scores, mild.lengths, progress >= ALIGN_AFTER)
         for view in views:
             here = torch.where(view.source >= 0, known.gather(1, view.source.clamp(min=0)), UNKNOWN)
-            logits.append(run.model.phone_head(view.hidden[here >= 0].float()))
+            logits.append(student(view.hidden[here >= 0].float()))
             labels.append(here[here >= 0])
     if not sum(map(len, labels)):  # the head takes part all the same: gradients of all processes have one length
-        return 0.0 * sum(p.sum() for p in run.model.phone_head.parameters())
+        return 0.0 * (student.weight.sum() + student.bias.sum())
     said, wanted = torch.cat(logits), torch.cat(labels)
     loss = torch.nn.functional.cross_entropy(said, wanted)
     stats["phone_loss"] = float(loss.detach())

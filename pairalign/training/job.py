@@ -139,7 +139,7 @@ def _with_codes(model: PairAlignModel, codes: int) -> PairAlignModel:
     """The same encoder with a codebook of another size and a decoder that knows nothing yet."""
     fresh = PairAlignModel(replace(model.config, codes=codes))
     fresh.encoder.load_state_dict(model.encoder.state_dict())
-    if fresh.phone_head is not None:
+    if fresh.phone_head is not None and model.phone_head is not None:
         fresh.phone_head.load_state_dict(model.phone_head.state_dict())
     return fresh
 

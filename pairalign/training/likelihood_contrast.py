@@ -38,19 +38,15 @@ def likelihood_contrast(
         logits, _ = decoder(chosen.inputs(decoder.bos_id), everything.rows(of_condition))
     score = losses.mean_log_probability(logits, chosen).unflatten(0, (-1, local))  # (1 + pairs, local)
     plain = [[i for i in row if 0 <= i < decoder.eos_id] for row in all_ids.tolist()]
-    usable = torch.tensor(
-        [
-            [_unrelated(int(i), int(j), plain, all_utterances) for i, j in zip(*pair, strict=True)]
-            for pair in rows + columns
-        ],
-        device=run.device,
-    ).T
+    unrelated = [
+        [_unrelated(int(i), int(j), plain, all_utterances) for i, j in zip(*pair, strict=True)]
+        for pair in rows + columns
+    ]
+    usable = torch.tensor(unrelated, device=run.device).T
     positive, negatives = score[0], score[1:].T
-    stats["condition_gain"] = (
-        float((positive[:, None] - negatives).detach()[usable].mean()) if bool(usable.any()) else 0.0
-    )
-    m = len(rows)
-    tau = config.string_temperature
+    gains = (positive[:, None] - negatives).detach()[usable]
+    stats["condition_gain"] = float(gains.mean()) if len(gains) else 0.0
+    m, tau = len(rows), config.string_temperature
     loss = losses.info_nce(positive / tau, negatives[:, :m] / tau, usable[:, :m])
     if columns:
         loss = (loss + losses.info_nce(positive / tau, negatives[:, m:] / tau, usable[:, m:])) / 2

@@ -52,8 +52,8 @@ def validate(model: PairAlignModel, segments: Segments, device: str, strings: bo
     book = model.codebook if strings else _trial_codebook(model, views[0])
     figures: dict[str, float] = {}
     for name in ("vq", "viterbi"):
-        sides = [_code_strings(book, view, name) for view in views]
-        figures |= {f"{name}_{k}": v for k, v in compare(*sides, views).items()}
+        first, second = (_code_strings(book, view, name) for view in views)
+        figures |= {f"{name}_{k}": v for k, v in compare(first, second, views).items()}
     if strings:
         decoded = [_decode_all(model, view) for view in views]
         figures["condition_gain"] = float(np.mean(decoded[0][2] + decoded[1][2]))
@@ -160,6 +160,7 @@ class Log:
         self.path = path
 
     def write(self, **entry: object) -> None:
+        """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 

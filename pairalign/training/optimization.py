@@ -15,6 +15,7 @@ def make_optimizer(run: Run, stage: int) -> torch.optim.AdamW:
     """
     model = run.model
     model.requires_grad_(False)
+    parts: list[tuple[torch.nn.Module, float]]
     parts = [(model.adapter, 1.0), (model.decoder, 1.0)] if stage > 1 else [(model.encoder, 1.0)]
     if stage == 1 and model.phone_head is not None:
         parts.append((model.phone_head, 1.0))

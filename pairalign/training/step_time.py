@@ -15,6 +15,7 @@ from pairalign.model.loading import load_model
 from pairalign.training.bank import AudioBank
 from pairalign.training.bridge import Bridge
 from pairalign.training.corpora import Utterance
+from pairalign.training.data import evaluation_segments
 from pairalign.training.job import Job, Start, prepare
 from pairalign.training.optimization import make_optimizer
 from pairalign.training.run import Run
@@ -42,7 +43,7 @@ def trial_step_seconds(init: str, job: Job) -> float:
     model = model.to(job.device)
     teacher = copy.deepcopy(model).requires_grad_(False)
     run = Run(job.config, model, teacher, bank, list(range(TRIAL_RECORDINGS)), None, None, job.device)
-    return _timed(job, Start(run, None, {}, None, {}, False))
+    return _timed(job, Start(run, evaluation_segments(bank, run.items, 1), {}, None, {}, False))
 
 
 def _timed(job: Job, start: Start) -> float:

@@ -11,7 +11,7 @@ import torch
 from pairalign.decoding import DecodingOptions
 from pairalign.features import LogMel
 from pairalign.model import PairAlignModel
-from pairalign.model.decoder import Condition
+from pairalign.model.decoder import Condition, Decoder
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.network import Encoded
 from pairalign.training import losses
@@ -56,6 +56,7 @@ def string_step(run: Run, step: int, stage: int, progress: float) -> tuple[torch
         run.bank, run.items, step, config.seed, config.string_batch, config.min_s, config.max_s, run.rank, run.world
     )
     stats: dict[str, float] = {}
+    assert run.bridge is not None  # the trainer makes it before these stages
     targets = run.bridge.targets(batch)
     if stage == 3 and config.teacher_targets:
         with torch.no_grad():
@@ -171,7 +172,7 @@ def _controlled(
     return shorten(targets, worth, durations_s, rate_hz)
 
 
-def _token_log_probs(decoder: torch.nn.Module, strings: losses.Strings, condition: Condition) -> torch.Tensor:
+def _token_log_probs(decoder: Decoder, strings: losses.Strings, condition: Condition) -> torch.Tensor:
     """log p(y_u | y_<u, C): (B, U)."""
     logits, _ = decoder(strings.inputs(decoder.bos_id), condition)
     return logits.log_softmax(-1).gather(2, strings.ids.clamp(min=0)[:, :, None])[:, :, 0]

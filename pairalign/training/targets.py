@@ -31,7 +31,8 @@ class Target:
 
     def kept(self, keep: list[int]) -> "Target":
         """Only the tokens at those positions, repeats collapsed; a dropped token's stretch goes to the one before."""
-        ids, starts = [], []
+        ids: list[int] = []
+        starts: list[float] = []
         for u in keep:
             if not ids or self.ids[u] != ids[-1]:
                 ids.append(self.ids[u])

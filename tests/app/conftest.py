@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from app import ui
+from app import demo_archive, ui
+from app.archives import Archives
 from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
 from app.services import Services
 from pairalign.audio import read_audio
@@ -100,3 +102,33 @@ def make_result(make_string: Callable[..., TokenString]) -> Callable[..., Tokeni
         return TokenizeResult(**(values | changes))
 
     return make
+
+
+@pytest.fixture
+def fresh_home(tmp_path: Path, monkeypatch) -> Path:
+    """A home that this test alone uses."""
+    monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def archives(services: Services) -> Archives:
+    return Archives(services)
+
+
+@pytest.fixture
+def own(archives: Archives, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Archives:
+    """Archives with a home of their own, in which there is an empty one called mine."""
+    monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path / "home"))
+    archives.create("mine")
+    return archives
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> list[str]:
+    """Three recordings, and a file that is none."""
+    found = []
+    for name in ("garden_tea_a.ogg", "harbour_light_b.ogg", "train_late_c.ogg"):
+        found.append(str(shutil.copy(demo_archive.FOLDER / name, tmp_path / name)))
+    (tmp_path / "bad.wav").write_bytes(b"this is no recording" * 30)
+    return [*found, str(tmp_path / "bad.wav")]

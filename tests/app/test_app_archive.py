@@ -1,24 +1,17 @@
-"""Archives as the page uses them: opened, filled, searched, told about."""
+"""Archives as the page uses them: opened, filled, told apart by name, the demo's and one's own."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 
-from app import archive_figures, archive_words, demo_archive, ui
-from app.archive_search import Options, hit_clip, part_of, search_audio, search_text, typed_string
-from app.archives import Added, Archives, figures_of
+from app import archive_words, demo_archive, ui
+from app.archive_search import Options, search_audio
+from app.archives import Archives
 from app.services import Services
-from app.tabs import archive as archive_tab
-from pairalign.archive.ingest import IngestReport, Skipped
 from pairalign.audio import read_audio
-from pairalign.strings import glyph
 
 
 def silent(_: float) -> None:
@@ -26,31 +19,8 @@ def silent(_: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def archives(services: Services) -> Archives:
-    return Archives(services)
-
-
-@pytest.fixture
-def own(archives: Archives, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Archives:
-    """Archives with a home of their own, in which there is an empty one called mine."""
-    monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path / "home"))
-    archives.create("mine")
-    return archives
-
-
-@pytest.fixture(scope="module")
 def public(tiny_checkpoint: Path) -> Archives:
     return Archives(Services(str(tiny_checkpoint), device="cpu", public=True))
-
-
-@pytest.fixture
-def uploads(tmp_path: Path) -> list[str]:
-    """Three recordings, and a file that is none."""
-    found = []
-    for name in ("garden_tea_a.ogg", "harbour_light_b.ogg", "train_late_c.ogg"):
-        found.append(str(shutil.copy(demo_archive.FOLDER / name, tmp_path / name)))
-    (tmp_path / "bad.wav").write_bytes(b"this is no recording" * 30)
-    return [*found, str(tmp_path / "bad.wav")]
 
 
 # --- the demo -----------------------------------------------------------------------------------------------------
@@ -203,191 +173,3 @@ def test_a_sample_is_spread_over_the_archive_and_leaves_out_what_is_gone(own, up
     own.add("mine", folder=str(Path(uploads[0]).parent))
     Path(uploads[0]).unlink()
     assert sorted(path.name for path in own.sample("mine", 5)) == ["harbour_light_b.ogg", "train_late_c.ogg"]
-
-
-# --- what is searched for -----------------------------------------------------------------------------------------
-
-
-def test_a_typed_string_finds_where_it_was_copied_from(archives):
-    archive = archives.open("demo")
-    recording = archive.recordings("*harbour_light_b*")[0]
-    text = archive.string(recording.id).text[3:15]
-    found = search_text(archives, "demo", f"  {text}\n", "pairalign", Options("contains", 30))
-    hits = found.answers["pairalign"].hits
-    assert hits[0].distance == 0
-    assert recording.id in [hit.recording_id for hit in hits if hit.distance == 0]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"), [("ab☃c", "Character 3, “☃”"), ("ab" + glyph(400), "Character 3"), (" ", "1 to")]
-)
-def test_a_character_that_is_no_token_is_named(archives, text, said):
-    with pytest.raises(ValueError, match=said):
-        typed_string(archives.open("demo"), text, "pairalign")
-
-
-def test_strings_that_the_archive_does_not_keep_are_refused(archives, own):
-    with pytest.raises(ValueError, match="keeps pairalign, vq"):
-        typed_string(archives.open("demo"), "abc", "bpe")
-    with pytest.raises(ValueError, match="nothing yet"):
-        typed_string(own.open("mine"), "abc", "pairalign")
-
-
-@pytest.mark.parametrize("options", [Options("near"), Options(top=0), Options(top=31), Options(pattern="x" * 500)])
-def test_options_that_no_page_sends_are_refused(archives, options):
-    with pytest.raises(ValueError):
-        search_text(archives, "demo", "abc", "pairalign", options)
-
-
-def test_names_are_looked_for_as_text_or_as_a_pattern(archives):
-    for pattern in ("garden_tea", "*garden_tea_?.ogg"):
-        found = search_text(archives, "demo", "abc", "pairalign", Options(pattern=pattern))
-        hits = found.answers["pairalign"].hits
-        assert len(hits) == 3 and all(hit.path.name.startswith("garden_tea") for hit in hits)
-    found = search_text(archives, "demo", "abc", "pairalign", Options(pattern="no such name"))
-    assert not found.answers["pairalign"].hits
-    assert "no recording has a name like that" in archive_words.hits_html(found, "pairalign", [])
-
-
-def test_the_part_of_a_long_recording_and_all_of_a_short_one():
-    wave = np.arange(160_000, dtype=np.float32)
-    assert len(part_of(wave[:54_000], 1.0, 1.0)) == 54_000, "3.4 s are heard in one go"
-    assert part_of(wave, 2.0, 3.0)[[0, -1]].tolist() == [32_000, 79_999]
-    for start_s, length_s in ((0.0, 31.0), (20.0, 3.0), (0.0, float("nan"))):
-        with pytest.raises(ValueError):
-            part_of(wave, start_s, length_s)
-
-
-def test_a_recording_that_is_too_long_for_whole_is_refused_with_the_way_out(archives, speech):
-    with pytest.raises(ValueError, match="contains"):
-        search_audio(archives, "demo", np.tile(speech, 2), (), Options("whole"), silent)
-
-
-# --- what is shown ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def found(archives):
-    wave = read_audio(demo_archive.FOLDER / "garden_tea_a.ogg")
-    return search_audio(archives, "demo", wave, (), Options("contains", 4), silent)
-
-
-def test_a_hit_is_heard_with_a_second_around_it(own, tmp_path, speech):
-    path = tmp_path / "long.wav"
-    soundfile.write(path, np.stack([np.tile(speech, 5)] * 2, axis=1), 16_000)
-    own.add("mine", folder=str(path))
-    wave = np.tile(speech, 5)[64_000:96_000]
-    (hit, *_) = search_audio(own, "mine", wave, ("pairalign",), Options(), silent).answers["pairalign"].hits
-    clip = hit_clip(hit)
-    assert clip.begins_s == pytest.approx(max(0.0, hit.start_s - 1))
-    assert len(clip.wave) == pytest.approx(16_000 * (min(hit.end_s + 1, hit.string.duration_s) - clip.begins_s), abs=2)
-    at = round(16_000 * clip.begins_s)
-    np.testing.assert_allclose(clip.wave, np.tile(speech, 5)[at : at + len(clip.wave)], atol=1e-3)
-
-
-def test_a_hit_whose_file_is_gone_is_shown_and_says_so(own, tmp_path, uploads, speech):
-    own.add("mine", folder=uploads[0])
-    Path(uploads[0]).unlink()
-    result = search_audio(own, "mine", speech, (), Options(), silent)
-    clips = [hit_clip(hit) for hit in result.answers["pairalign"].hits]
-    assert clips[0].wave is None and "no longer at" in clips[0].problem
-    page = archive_words.hits_html(result, "pairalign", clips)
-    assert "no longer at" in page and "garden_tea_a.ogg" in page and "<audio" not in page
-
-
-def test_hits_are_cards_with_distance_place_sound_and_alignment(found):
-    hits = found.answers["pairalign"].hits
-    page = archive_words.hits_html(found, "pairalign", [hit_clip(hit) for hit in hits])
-    assert page.count('<li class="pa-hit">') == 4
-    assert page.count("data:audio/flac;base64,") == 4 and page.count("Tokens side by side") == 4
-    assert f"<b>{hits[1].distance} edits</b>" in page and f"{hits[1].start_s:.2f}–{hits[1].end_s:.2f} s" in page
-    assert "We drank our tea in the garden." in page
-    assert "VQ finds the same recording first" in archive_words.found_html(found, "pairalign")
-
-
-def test_names_and_patterns_are_escaped(own, tmp_path, speech):
-    path = tmp_path / "<img src=x onerror=alert(1)>.wav"
-    soundfile.write(path, speech, 16_000)
-    own.add("mine", folder=str(path))
-    result = search_audio(own, "mine", speech, (), Options(pattern="*<img*"), silent)
-    clips = [hit_clip(hit) for hit in result.answers["vq"].hits]
-    page = archive_words.hits_html(result, "vq", clips) + archive_words.found_html(result, "vq")
-    skipped = Added(IngestReport(skipped=(Skipped("/a/<b>.wav", "<i>bad</i>"),)))
-    assert "<img" not in page and "&lt;img" in page
-    assert "<b>.wav" not in archive_words.added_html(skipped)
-
-
-def test_a_typed_string_has_no_times_and_nothing_to_play(archives):
-    result = search_text(archives, "demo", "abcd", "vq", Options(top=1))
-    page = archive_words.hits_html(result, "vq", [hit_clip(hit) for hit in result.answers["vq"].hits])
-    assert "Query</button>" not in page and "0.00–0.00" not in page
-    assert "nothing to compare" in archive_words.found_html(result, "vq")
-
-
-def test_opening_an_archive_leaves_the_chosen_kind_alone_unless_the_archive_has_none_of_it():
-    assert "value" not in archive_tab.kinds(["pairalign", "vq"], "pairalign"), "meanwhile VQ may have been chosen"
-    assert archive_tab.kinds(["vq"], "pairalign")["value"] == "vq"
-
-
-def test_statistics_say_what_is_there(archives, own):
-    info = archives.open("demo").info()
-    figures = figures_of(info)
-    totals = info.methods
-    assert figures["saving_against_vq"] == pytest.approx(1 - totals["pairalign"].tokens / totals["vq"].tokens)
-    assert f"{info.recordings:,}" in archive_words.info_html(info, "demo")
-    assert archive_words.frequent_table_html(info).count("<tr>") > 10
-    assert len(archive_figures.vocabulary_figure(info).data) == 2
-    empty = own.open("mine").info()
-    assert figures_of(empty)["saving_against_vq"] is None and "is empty" in archive_words.info_html(empty, "mine")
-
-
-def test_the_histogram_counts_everything_and_marks_the_last_hit(archives, found):
-    answer = found.answers["pairalign"]
-    counts = archives.open("demo").distance_counts(answer.query, "contains")
-    last = answer.hits[-1].distance
-    figure = archive_figures.distances_figure(counts, "contains", "pairalign", last)
-    assert sum(figure.data[0].y) == len(demo_archive.files())
-    assert figure.layout.shapes[0].x0 == last + 0.5
-    assert archive_words.distances_table_html(counts, "contains", last).count("<td>yes</td>") >= 1
-
-
-# --- what programs can call ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def client(app_url):
-    return Client(app_url, verbose=False)
-
-
-def test_archive_search_answers_as_the_command_line_does(client, services):
-    query = handle_file(str(demo_archive.FOLDER / "harbour_light_b.ogg"))
-    document = client.predict(query, top=3, api_name="/archive_search")
-    assert document["model_sha256"] == services.model_info().sha256
-    assert len(document["hits"]) == 3
-    assert list(document["hits"][0]) == ["file", "start_s", "end_s", "distance", "normalized"]
-    assert document["hits"][0]["distance"] == 0 and "/" not in document["hits"][0]["file"]
-    assert document["searched_windows"] >= 48 and document["elapsed_ms"] > 0
-    again = client.predict(None, document["query"]["text"], top=3, api_name="/archive_search")
-    assert [hit["distance"] for hit in again["hits"]] == [hit["distance"] for hit in document["hits"]]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({}, "record or upload"),
-        ({"tokens": "☃"}, "Character 1"),
-        ({"tokens": "abc", "mode": "near"}, "whole, contains"),
-        ({"tokens": "abc", "method": "morse"}, "keeps pairalign, vq"),
-        ({"tokens": "abc", "archive": "../../etc"}, "name of an archive"),
-        ({"tokens": "abc", "top": 0}, "1 to 30"),
-    ],
-)
-def test_archive_search_refuses_in_one_readable_sentence(client, options, said):
-    with pytest.raises(AppError, match=said):
-        client.predict(None, **options, api_name="/archive_search")
-
-
-def test_archive_info_tells_what_is_there(client):
-    document = client.predict(api_name="/archive_info")
-    assert document["recordings"] == len(demo_archive.files())
-    assert document["methods"]["vq"]["tokens"] > 0 and document["archive"] == "demo"

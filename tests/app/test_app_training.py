@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from app import class_search, train_figures, train_words, training_runs, ui
+from app import train_figures, train_words, training_runs, ui
 from app.archives import Archives
 from app.class_recordings import ClassRecordings
 from app.services import Services
@@ -25,15 +25,9 @@ from pairalign.training.finetune import lock_file, new_run
 from pairalign.training.finetune_settings import FinetuneSettings
 from pairalign.training.monitor import WORDS
 from pairalign.training.status import Status, write_status
-from tests.conftest import babble
 
 REASON = "Not here."
-
-
-@pytest.fixture(autouse=True)
-def fresh_home(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setenv("PAIRALIGN_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("fresh_home")
 
 
 @pytest.fixture
@@ -250,83 +244,6 @@ def test_figures_and_words_of_a_run(settings):
     assert len(train_figures.points(many, train_figures.PANELS[0].curves[0])[0]) <= train_figures.MOST_POINTS
     assert "0.300" in train_figures.curves_table_html(look.log)
     assert train_words.before_after_html(look) == "", "nothing is measured yet"
-
-
-def test_another_checkpoint_is_loaded_for_the_whole_app(tiny_checkpoint: Path):
-    services = Services(str(tiny_checkpoint), device="cpu")
-    before = services.model_info().sha256
-    services.use("tiny")
-    assert services.model_info().sha256 != before and services.checkpoint == "tiny"
-    with pytest.raises(ValueError, match="no checkpoint named"):
-        services.use("gone")
-    assert services.model_info().name == "tiny"
-
-
-@pytest.fixture
-def spoken(tmp_path: Path) -> list[str]:
-    paths = []
-    for k in range(4):
-        paths.append(str(tmp_path / f"take{k}.wav"))
-        soundfile.write(paths[-1], babble(1.2, seed=k), 16_000)
-    return paths
-
-
-def test_a_class_is_recorded_line_by_line(spoken: list[str]):
-    classes = ClassRecordings()
-    made = classes.create("year-7", " harbour \n\ngarden\nharbour\n")
-    assert made.prompts == ("harbour", "garden") and classes.names() == ["year-7"]
-    found = classes.save_take("year-7", "ann", "harbour", spoken[0])
-    assert found.next_prompt("ann", "harbour") == "garden" and found.next_prompt("ben") == "harbour"
-    classes.save_take("year-7", "ann", "garden", spoken[1])
-    found = classes.save_take("year-7", "ben", "harbour", spoken[2])
-    assert found.speakers == ["ann", "ben"] and found.next_prompt("ann") is None
-    again = classes.save_take("year-7", "ann", "harbour", spoken[3])
-    assert len(again.takes) == 3, "a new take replaces the old one"
-    folder = classes.folder("year-7")
-    rows = (folder / "manifest.csv").read_text().splitlines()
-    assert rows[0] == "path,speaker,transcript,duration_s" and len(rows) == 4
-    with zipfile.ZipFile(classes.bundle("year-7")) as archive:
-        assert len(archive.namelist()) == 4
-    fewer = classes.delete_take("year-7", "ben", "harbour")
-    assert fewer.speakers == ["ann"] and len(list(folder.glob("*.wav"))) == 2
-    assert classes.change_prompts("year-7", "winter").prompts == ("winter",)
-    classes.delete("year-7")
-    assert classes.names() == []
-
-
-def test_mistakes_while_recording_are_told(spoken: list[str], recordings):
-    classes = ClassRecordings()
-    classes.create("c", "harbour")
-    for act, said in (
-        (lambda: classes.create("c", "x"), "already a class"),
-        (lambda: classes.create("d", " \n"), "list is empty"),
-        (lambda: classes.create("d", "x" * 201), "201 characters"),
-        (lambda: classes.create("d", "\n".join(map(str, range(201)))), "too many"),
-        (lambda: classes.save_take("c", "", "harbour", spoken[0]), "name of a speaker"),
-        (lambda: classes.save_take("c", "../ann", "harbour", spoken[0]), "name of a speaker"),
-        (lambda: classes.save_take("c", "ann", "garden", spoken[0]), "not on the list"),
-        (lambda: classes.save_take("c", "ann", "harbour", None), "no recording"),
-        (lambda: classes.save_take("c", "ann", "harbour", str(recordings["bad.wav"])), "bad.wav"),
-        (lambda: classes.delete_take("c", "ann", "harbour"), "no take"),
-        (lambda: classes.load("none"), "no class"),
-        (lambda: classes.bundle("c"), "Nothing is recorded"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            act()
-
-
-def test_a_word_is_searched_in_other_mouths(spoken: list[str], services: Services):
-    classes = ClassRecordings()
-    classes.create("c", "harbour\ngarden")
-    found = classes.save_take("c", "ann", "harbour", spoken[0])
-    with pytest.raises(ValueError, match="two speakers"):
-        class_search.search_class(services, found, classes.folder("c"), lambda done: None)
-    classes.save_take("c", "ben", "harbour", spoken[0])  # the very same sound: its string must be found
-    found = classes.save_take("c", "ben", "garden", spoken[1])
-    results = class_search.search_class(services, found, classes.folder("c"), lambda done: None)
-    assert [(one.query.speaker, one.rank, one.of) for one in results] == [("ann", 1.0, 2), ("ben", 1.0, 1)]
-    shown = class_search.found_html(results)
-    assert "2 of 2 takes" in shown and "✓ harbour" in shown
 
 
 def test_a_real_run_from_start_to_a_checkpoint_that_tokenizes(settings, tmp_path: Path, speech, services: Services):

@@ -13,10 +13,11 @@ from app import view_pair
 from app.parts import read_examples
 from app.services import Cancelled
 from app.view_html import likelihood_html, side_html
-from app.view_pair import WINDOW_S, CrossLikelihood, compare, cross_likelihood, methods, unrelated
+from app.view_pair import CrossLikelihood, compare, cross_likelihood, methods, unrelated
 from app.view_settings import CHOICES, CONTROLS, PRESETS, ViewSettings, surprise
 from pairalign.strings import align, jaccard, lcs_ratio
 from pairalign.tokenizer import Tokenizer
+from pairalign.windows import WINDOW_S
 from tests.app.conftest import EXAMPLES
 from tests.app.test_app_tokens import Tree
 
