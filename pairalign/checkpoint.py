@@ -94,12 +94,11 @@ def read_checkpoint(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Ten
     import safetensors.torch
 
     path = resolve_checkpoint(name_or_path)
-    sidecar = _read_sidecar(path.with_suffix(".json"))
+    written = _read_sidecar(path.with_suffix(".json"))
     data = _read_limited(path, MAX_WEIGHTS_BYTES)
     # the very bytes that were hashed are the ones parsed: nothing can be swapped in between
     sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != sidecar["sha256"]:
-        sidecar = _unfinished_sidecar(path, sha256)
+    sidecar = written if sha256 == written["sha256"] else _unfinished_sidecar(path, sha256)
     if sidecar is None:
         raise CheckpointError(
             f"{path.name} does not match the sha256 in {path.stem}.json: it was damaged, changed or only half copied. "

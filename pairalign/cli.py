@@ -308,7 +308,7 @@ def _is_users_mistake(error: Exception) -> bool:
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _ADVICE):
         where = f"{_one_line(os.fsdecode(error.filename))[:200]}: " if error.filename is not None else ""
-        return f"{where}{error.strerror}. {_ADVICE.get(error.errno, 'Check the path and its permissions')}"
+        return f"{where}{error.strerror}. {_ADVICE.get(error.errno or 0, 'Check the path and its permissions')}"
     return str(error)
 
 

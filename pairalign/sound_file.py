@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -126,7 +127,7 @@ def shown_name(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else "?" for c in name)[:120] or "(no name)"
 
 
-def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO:
+def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> io.BufferedReader:
     """Open after the checks that need no decoder; by descriptor, so that what was checked is what is read."""
     if not os.fspath(path):
         raise AudioError("no file name given")
@@ -159,7 +160,7 @@ def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> BinaryIO
 class _Source:
     """What the decoder sees of a file: no name to guess a format from, no error where a bad header leads astray."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
         self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
@@ -170,7 +171,7 @@ class _Source:
 
 
 @contextmanager
-def _decoder(file: BinaryIO, container: Container) -> Iterator[soundfile.SoundFile]:
+def _decoder(file: io.BufferedReader, container: Container) -> Iterator[soundfile.SoundFile]:
     """The opened decoder; its own errors become AudioError."""
     import soundfile
 
