@@ -29,7 +29,8 @@ SURFACE: dict[str, dict[str, str]] = {
     },
     "Sweep": {"sweep": "sweep sweep_batch sweep_methods sweep_values", "trajectory": "Trajectory"},
     "Audio": {
-        "audio": "read_audio read_parts wave_from_array slice_audio write_audio AudioLimits",
+        "audio": "read_audio read_parts wave_from_array slice_audio write_audio",
+        "sound_file": "AudioLimits",
         "containers": "AudioError",
         "features": "log_mel LogMel",
         "views": "make_view draw_parameters ViewParameters ViewRanges View TimeMap",
