@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-SLOT_S = 10  # asked for, and taken from a visitor's quota only as far as used; work that lasts longer is ended
+SLOT_S = 10  # asked for; work that lasts longer may be ended
 _Result = TypeVar("_Result")
 
 

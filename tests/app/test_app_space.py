@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -49,6 +50,16 @@ PATIENCE_S = 300  # a busy machine imports torch and Gradio slowly
 MISSING = "raise ImportError('no requirement of the Space')\n"
 
 
+@dataclass(frozen=True)
+class Space:
+    """A Space that runs: its address, where it may keep things, and what its start took."""
+
+    url: str
+    home: Path
+    cpu_s: float
+    wall_s: float
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("space") / "space"
@@ -75,13 +86,6 @@ def app_url(space: Space) -> str:
 def services() -> Services:
     """What the Space must agree with: its checkpoint, in this process."""
     return Services("base", device="cpu")
-
-
-class Space:
-    """A Space that runs: its address, where it may keep things, and what its start took."""
-
-    def __init__(self, url: str, home: Path, cpu_s: float, wall_s: float) -> None:
-        self.url, self.home, self.cpu_s, self.wall_s = url, home, cpu_s, wall_s
 
 
 @contextmanager
@@ -156,10 +160,11 @@ class TestFolder:
         assert not names & {"pytest", "ruff", "playwright", *build_space.UNUSED}
 
     def test_only_what_runs_is_in_it(self, folder):
-        files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-        assert not [file for file in files if file.parts[0] in ("tests", "docs", "scripts", "benchmarks")]
-        assert {Path("app.py"), Path("packages.txt"), Path("checkpoints/base.safetensors")} <= {*files}
-        assert not [file for file in files if file.suffix == ".pyc" and "__pycache__" not in file.parts]
+        files = (folder / build_space.LISTING).read_text().splitlines()
+        assert {file.split("/")[0] for file in files if "/" in file} == {"app", "pairalign", "checkpoints"}
+        assert {"app.py", "packages.txt", "LICENSE", "checkpoints/base.safetensors"} <= {*files}
+        assert not [file for file in files if "__pycache__" in file or "tiny" in file]
+        assert all((folder / file).is_file() for file in files)
         assert "*.safetensors filter=lfs" in (folder / ".gitattributes").read_text()
 
     def test_two_builds_are_the_same_and_the_second_replaces_the_first(self, tmp_path):
