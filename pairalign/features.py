@@ -61,7 +61,7 @@ def _filterbank(device: str) -> torch.Tensor:
 
 
 def mel_frames(samples: torch.Tensor) -> torch.Tensor:
-    """Number of mel frames of a segment of that many samples (at least 1)."""
+    """Number of mel frames of segments of that many samples, (B,) -> (B,), at least 1."""
     return torch.clamp(samples // HOP_SAMPLES, min=1)
 
 

@@ -58,7 +58,7 @@ class Resampler:
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    """Mono float32 blocks in, resampled parts out; joined they equal resampling the joined input at once."""
+    """Mono float32 blocks (T,) in, resampled parts (T,) out; joined they equal resampling the joined input at once."""
     resampler = Resampler(from_hz, to_hz)
     for block in blocks:
         if len(part := resampler.push(block)):

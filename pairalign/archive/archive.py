@@ -233,7 +233,7 @@ class Archive:
         return string
 
     def distance_counts(self, query: TokenString, mode: str = "whole") -> np.ndarray:
-        """How many windows (or recordings, for "contains") are at distance 0, 1, 2, … of the query."""
+        """How many windows (or recordings, for "contains") are at distance 0, 1, 2, … of the query, (D + 1,)."""
         string = self.query(query, query.method, mode)
         return search.distance_counts(self._load(query.method).column, string.ids, mode, device=self._device())
 

@@ -49,7 +49,7 @@ def stretch_bounds(column: Column, query: np.ndarray, reach: int) -> np.ndarray:
 
 
 def level_of_nearest(bounds: np.ndarray, count: int) -> int:
-    """The smallest level that at least `count` bounds do not exceed; if there are fewer, one that none exceeds."""
+    """The smallest level that at least `count` bounds (W,) do not exceed; if there are fewer, one that none exceeds."""
     parts = kernel.in_parts(lambda first, last: _histogram(bounds, first, last), len(bounds), kernel.MANY_WINDOWS)
     up_to = np.cumsum(sum(parts)[:OUT])
     return min(int(np.searchsorted(up_to, count)), OUT - 1)

@@ -66,11 +66,11 @@ class Column:
         return self.window_edges[self.first_window]
 
     def window_ids(self, window: int) -> np.ndarray:
-        """The string of one window, uint16."""
+        """The string of one window, (N,) uint16."""
         return self.tokens[self.window_edges[window] : self.window_edges[window + 1]]
 
     def recording_ids(self, recording: int) -> np.ndarray:
-        """The whole string of one recording, uint16."""
+        """The whole string of one recording, (N,) uint16."""
         first, last = self.first_window[recording], self.first_window[recording + 1]
         return self.tokens[self.window_edges[first] : self.window_edges[last]]
 

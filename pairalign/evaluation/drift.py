@@ -29,7 +29,7 @@ _NEEDED_S = WINDOW_S + STOP_MS / 1000
 
 
 def sweep_waves(bank: AudioBank, items: Sequence[int], n: int, seed: int = 0) -> list[np.ndarray]:
-    """Up to `n` pieces of 3.1 s from different recordings, the same for a seed: room for all windows of a sweep.
+    """Up to `n` pieces (T,) of 3.1 s at 16 kHz from different recordings, the same for a seed: a sweep has room.
 
     Shorter recordings are left out, so there may be none.
     """

@@ -35,7 +35,7 @@ class Estimate:
 
 
 def bootstrap_mean(values: Sequence[float] | np.ndarray, seed: int = 0, rounds: int = 2000) -> Estimate:
-    """Mean of per-item values. Items that are NaN (not measurable) are left out; NaN when nothing remains."""
+    """Mean of values (N,) of items. Items that are NaN (not measurable) are left out; NaN when nothing remains."""
     values = np.asarray(values, dtype=np.float64)
     values = values[~np.isnan(values)]
     return bootstrap_ratio(values, np.ones(len(values)), seed, rounds)
@@ -47,7 +47,7 @@ def bootstrap_ratio(
     seed: int = 0,
     rounds: int = 2000,
 ) -> Estimate:
-    """Sum over sum, items resampled together: the interval of a corpus ratio such as tokens per second."""
+    """Sum of (N,) over sum of (N,), items resampled together: the interval of a ratio such as tokens per second."""
     above, below = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
     n = len(above)
     if n == 0 or below.sum() == 0:

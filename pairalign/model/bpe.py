@@ -13,13 +13,13 @@ _FEWEST = 2  # a pair that occurs once is no pattern
 
 
 def flatten(strings: Sequence[Sequence[int]]) -> np.ndarray:
-    """Strings of ids as one array, with a place that never merges after each."""
+    """Strings of ids as one array (N,), with a place that never merges after each."""
     parts = [np.append(np.asarray(ids, dtype=np.int64), _GAP) for ids in strings]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def token_count(flat: np.ndarray) -> int:
-    """Tokens of all strings of a flat array."""
+    """Tokens of all strings of a flat array (N,)."""
     return int((flat != _GAP).sum())
 
 
@@ -77,7 +77,7 @@ def apply_merges(ids: Sequence[int], merges: np.ndarray, first_id: int) -> np.nd
 
 
 def expand(ids: Sequence[int], merges: np.ndarray, first_id: int) -> list[int]:
-    """The original tokens of a merged string: the inverse of `apply_merges`."""
+    """The original tokens of a merged string, merges (M, 2): the inverse of `apply_merges`."""
     stack, original = list(map(int, reversed(ids))), []
     while stack:
         token = stack.pop()
@@ -90,7 +90,7 @@ def expand(ids: Sequence[int], merges: np.ndarray, first_id: int) -> list[int]:
 
 
 def widths(merges: np.ndarray, first_id: int) -> np.ndarray:
-    """How many original tokens each of the first_id + M tokens stands for."""
+    """How many original tokens each token stands for: (first_id + M,)."""
     counts = [1] * first_id
     for left, right in merges.tolist():
         counts.append(counts[left] + counts[right])

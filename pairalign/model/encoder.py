@@ -13,7 +13,7 @@ FRAME_RATE_HZ = 50
 
 
 def encoder_lengths(mel_lengths: torch.Tensor) -> torch.Tensor:
-    """Encoder frames of that many mel frames: the stem's stride is 2."""
+    """Encoder frames of that many mel frames, (B,) -> (B,): the stem's stride is 2."""
     return (mel_lengths + 1) // 2
 
 

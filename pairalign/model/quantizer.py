@@ -70,7 +70,7 @@ def runs_of(path: torch.Tensor, length: int) -> tuple[list[int], list[int]]:
 
 
 def fit_switch_penalty(log_scores: torch.Tensor, lengths: torch.Tensor, rate_hz: float, frame_rate_hz: float) -> float:
-    """The switch penalty at which the Viterbi strings have `rate_hz` tokens per second."""
+    """The switch penalty at which the Viterbi strings of log_scores (B, T, K) have `rate_hz` tokens per second."""
     seconds = float(lengths.sum()) / frame_rate_hz
 
     def rate_of(penalty: float) -> float:

@@ -48,14 +48,14 @@ class AudioBank:
         self._active: list[np.ndarray | None] = [None] * len(self.utterances)
 
     def wave(self, i: int, start_s: float = 0.0, end_s: float | None = None) -> np.ndarray:
-        """Samples of recording i between two times, float32 in [-1, 1]; times outside the recording are cut to it."""
+        """Samples (T,) of recording i between two times, float32 in [-1, 1]; times outside it are cut to it."""
         low, high = int(self.offsets[i]), int(self.offsets[i + 1])
         start = min(high, low + max(0, round(start_s * SAMPLE_RATE_HZ)))
         end = high if end_s is None else min(high, low + round(end_s * SAMPLE_RATE_HZ))
         return self.samples[start : max(start, end)].astype(np.float32) / 32768.0
 
     def active(self, i: int) -> np.ndarray:
-        """Which 20 ms frames of recording i hold sound: within 35 dB of its loud frames and above -65 dBFS."""
+        """Which 20 ms frames of recording i hold sound, (T,) bool: within 35 dB of its loud ones and above -65 dBFS."""
         counts = self._counts(i)
         return np.diff(counts) > 0
 

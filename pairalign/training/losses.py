@@ -94,7 +94,7 @@ def pack_strings(strings: list[list[int]], eos_id: int, device: torch.device | s
 def corrupt_prefix(
     inputs: torch.Tensor, rate: float, codes: int, mask_id: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Anti-bypass: each row draws a rate in [0, 2 rate] at which its tokens become MASK or a random code; BOS stays."""
+    """Anti-bypass: rows of (B, U) draw a rate in [0, 2 rate] at which tokens become MASK or random codes; BOS stays."""
     row_rate = torch.rand(len(inputs), 1, generator=generator) * 2 * rate
     hit = torch.rand(inputs.shape, generator=generator) < row_rate
     random_code = torch.randint(codes, inputs.shape, generator=generator)
