@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     from app import ui
 
-    # Gradio's usual folder for uploads is shared by all apps of a machine, and each deletes in it what others still need
+    # Gradio's usual folder for uploads is shared by all apps of a machine: each deletes there what others still need
     with tempfile.TemporaryDirectory(prefix="pairalign-uploads-", ignore_cleanup_errors=True) as uploads:
         os.environ.setdefault("GRADIO_TEMP_DIR", uploads)
         page = ui.build(services)
