@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -84,14 +85,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     from app import ui
 
-    page = ui.build(services)
-    try:
-        page.launch(
-            server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options(services)
-        )
-    except OSError as error:  # the address or the port cannot be had
-        print(f"app.py: {error}", file=sys.stderr)
-        return 2
+    # Gradio's usual folder for uploads is shared by all apps of a machine: each deletes there what others still need
+    with tempfile.TemporaryDirectory(prefix="pairalign-uploads-", ignore_cleanup_errors=True) as uploads:
+        os.environ.setdefault("GRADIO_TEMP_DIR", uploads)
+        page = ui.build(services)
+        try:
+            page.launch(
+                server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options(services)
+            )
+        except OSError as error:  # the address or the port cannot be had
+            print(f"app.py: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

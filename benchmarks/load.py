@@ -184,6 +184,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--overload-seconds", type=float, default=30.0)
     parser.add_argument("--checkpoint", default="base")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--note", default="", help="what else the machine was doing, for the JSON document")
@@ -198,7 +199,7 @@ def main() -> int:
             told = counted(*measure(url, args.clients, args.seconds), args.clients)
             memory |= {"after": _resident_mb(server, "VmRSS"), "peak": _resident_mb(server, "VmHWM")}
             many = OVERLOAD * args.clients
-            told["overload"] = counted(*measure(url, many, args.seconds / 4), many)
+            told["overload"] = counted(*measure(url, many, args.overload_seconds), many)
         finally:
             server.terminate()
             server.wait(20)

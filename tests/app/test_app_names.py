@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from pairalign.home import checked_name, inside
 from pairalign.training.corpora import DataError, read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings
 
+ROOT = Path(__file__).resolve().parents[2]
 TRICKS = (
     "", " ", ".", "..", "../evil", "..\\evil", "/etc/passwd", "C:\\evil", "a/b", "a\\b", "a\0b", "a\nb", "∕etc∕passwd",
     "．．／evil", "a b", "-rf", "--help", "CON", "nul", "com1", "x" * 65, "x" * 5_000, "ümlaut", "~", "~nobody-here",
@@ -197,3 +200,23 @@ def test_the_name_of_an_uploaded_file_is_shown_and_never_used(client, recordings
     shutil.copy(recordings["speech.wav"], path)
     document = client.predict(handle_file(str(path)), api_name="/tokenize")
     assert "/" not in document["files"][0]["file"]
+
+
+def test_uploads_lie_in_a_folder_of_the_apps_own_that_nobody_else_can_read(tiny_checkpoint, monkeypatch):
+    """Gradio's usual one is shared: an app that ended took files away that another's calls were waiting to read."""
+    spec = importlib.util.spec_from_file_location("start_app", ROOT / "app.py")
+    start = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(start)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is put back afterwards
+    monkeypatch.delenv("GRADIO_TEMP_DIR")
+    seen = []
+
+    class Page:
+        def launch(self, **_: object) -> None:
+            folder = Path(os.environ["GRADIO_TEMP_DIR"])
+            seen.append((folder, folder.stat().st_mode & 0o077))
+
+    monkeypatch.setattr("app.ui.build", lambda services: Page())
+    assert start.main(["--checkpoint", str(tiny_checkpoint), "--device", "cpu"]) == 0
+    ((folder, others),) = seen
+    assert others == 0 and "pairalign-uploads" in folder.name and not folder.exists()
