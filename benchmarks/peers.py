@@ -1,0 +1,158 @@
+"""How long speech tokenizers take for the same audio; `python -m benchmarks.report` runs it.
+
+PairAlign (as shipped, greedy, and its VQ strings) beside EnCodec, Mimi and HuBERT with k-means (`peer_models`), from
+samples to tokens: one clip of 3 s at a time, and batches. Each works in a process of its own with the same number of
+threads, and they take turns, round by round, so that what else the machine does disturbs all of them. Clips are cut
+from the shipped recordings (synthetic voices), and resampled to the rate that a tokenizer wants before the clock runs.
+Peak memory is that of the whole process, Python and torch included, for clips one at a time, and after the batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peer_models import PEERS
+from pairalign.audio import SAMPLE_RATE_HZ, read_audio
+from pairalign.bench.machine import peak_memory_mb
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "app" / "examples").glob("*.ogg"))
+CLIP_S, CLIPS = 3.0, 32
+SIZES = (1, 8, 32)
+ROUNDS = {1: 40, 8: 10, 32: 5}
+WARM_UP = 1  # rounds that do not count
+PAUSE_S = 0.02  # until the threads of the one before have gone to sleep
+
+
+def read_clips() -> np.ndarray:
+    """Clips of 3 s from the shipped recordings, (32, T) at 16 kHz."""
+    size, waves = round(CLIP_S * SAMPLE_RATE_HZ), [read_audio(path) for path in EXAMPLES]
+    hop = size // 8
+    cut = [wave[start : start + size] for wave in waves for start in range(0, len(wave) - size + 1, hop)]
+    if len(cut) < CLIPS:
+        raise RuntimeError(f"the recordings in app/examples give {len(cut)} clips; {CLIPS} are needed.")
+    return np.stack([cut[k * len(cut) // CLIPS] for k in range(CLIPS)])
+
+
+def measure_peers(threads: int) -> list[dict]:
+    """What every tokenizer takes; a dict each. Raises: ValueError when transformers is not installed."""
+    if importlib.util.find_spec("transformers") is None:
+        raise ValueError("the other tokenizers are built from transformers: pip install transformers")
+    workers = {name: Worker(name, threads) for name in PEERS}
+    try:
+        found = {name: worker.answer() for name, worker in workers.items()}
+        for size in SIZES:
+            waits: dict[str, list[float]] = {name: [] for name in workers}
+            for k in range(-WARM_UP, ROUNDS[size]):
+                for name, worker in workers.items():
+                    told = worker.ask(size, k % ROUNDS[size])
+                    time.sleep(PAUSE_S)
+                    if k >= 0:
+                        waits[name].append(told["ms"])
+                    found[name][f"peak_mb_{size}"] = told["peak_mb"]
+            for name, taken in waits.items():
+                found[name] |= summary(size, taken)
+        return [{"name": name, **found[name]} for name in workers]
+    finally:
+        for worker in workers.values():
+            worker.end()
+
+
+def summary(size: int, waits_ms: list[float]) -> dict:
+    """Waits for batches of one size in figures."""
+    p50, p95 = np.percentile(waits_ms, [50, 95])
+    return {f"p50_ms_{size}": p50, f"p95_ms_{size}": p95, f"real_time_factor_{size}": 1000 * size * CLIP_S / p50}
+
+
+class Worker:
+    """A process that holds one tokenizer."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.peers", name, "--threads", str(threads)]
+        self.name = name
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, size: int, k: int) -> dict:
+        """Let it write the tokens of round k: `size` clips."""
+        self.process.stdin.write(f"{size} {k}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict:
+        """The next line that it says. Raises: RuntimeError when it has ended instead."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the process that measures {self.name} ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def end(self) -> None:
+        """No more questions."""
+        self.process.stdin.close()
+        self.process.wait(20)
+
+
+def work(name: str, threads: int) -> None:
+    """What such a process does: it answers every line `SIZE ROUND` on stdin with a line of JSON."""
+    import torch
+    from torchaudio.functional import resample
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    clips, peer = read_clips(), PEERS[name]()
+    waves = resample(torch.from_numpy(clips), SAMPLE_RATE_HZ, peer.rate_hz).numpy()
+    # one by one: a batch would raise the peak of memory
+    tokens = statistics.mean(peer.write(wave[None])[0] for wave in waves)
+    answer(
+        {
+            "parameters": peer.parameters,
+            "weights_mb": peer.weights_mb,
+            "tokens_per_s": tokens / CLIP_S,
+            "bits_per_s": peer.bits(tokens) / CLIP_S,
+        }
+    )
+    for line in sys.stdin:
+        size, k = map(int, line.split())
+        first = k * size % CLIPS
+        start = time.perf_counter()
+        peer.write(waves[first : first + size])
+        answer({"ms": 1000 * (time.perf_counter() - start), "peak_mb": peak_memory_mb()})
+
+
+def answer(found: dict) -> None:
+    """A line of JSON for the process that started this one."""
+    print(json.dumps(found), flush=True)
+
+
+def table(peers: list[dict]) -> str:
+    """The figures as Markdown; ratios are to the first, which is PairAlign as shipped."""
+    lines = [
+        "| tokenizer | parameters | weights MB | tokens/s | kbit/s | one clip, p50 ms | p95 ms | as long as PairAlign "
+        "| x real time | batch of 8 | batch of 32 | peak MB | batch of 32 |",
+        "|---" * 13 + "|",
+    ]
+    for one in peers:
+        ratio = one["p50_ms_1"] / peers[0]["p50_ms_1"]
+        factors = " | ".join(f"{one[f'real_time_factor_{size}']:.0f}" for size in SIZES)
+        lines.append(
+            f"| {one['name']} | {one['parameters'] / 1e6:.1f} M | {one['weights_mb']:.0f} | {one['tokens_per_s']:.0f} "
+            f"| {one['bits_per_s'] / 1000:.2f} | {one['p50_ms_1']:.0f} | {one['p95_ms_1']:.0f} | {ratio:.1f} "
+            f"| {factors} | {one['peak_mb_1']:.0f} | {one['peak_mb_32']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=tuple(PEERS), help="the tokenizer that this process is to hold")
+    parser.add_argument("--threads", type=int, required=True)
+    options = parser.parse_args()
+    work(options.name, options.threads)
