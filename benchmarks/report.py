@@ -1,8 +1,8 @@
 """All figures of docs/performance.md that compare: python -m benchmarks.report [--threads 2] [--json docs/peers.json]
 
 In one run on one machine: PairAlign beside other tokenizers (`peers`, which needs `pip install transformers`), the
-parts that its time goes to, and `python -m pairalign bench`: search beside RapidFuzz, a sweep, steps of training. Prints
-Markdown and writes JSON; about six minutes on two cores. Nothing is asserted; a busy machine makes larger figures.
+parts that its time goes to, and `python -m pairalign bench`: search beside RapidFuzz, a sweep, steps of training.
+Prints Markdown and writes JSON; some minutes on two cores. Nothing is asserted; a busy machine makes larger figures.
 """
 
 from __future__ import annotations
