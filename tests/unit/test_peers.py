@@ -1,0 +1,27 @@
+"""The comparison with other tokenizers, without those: they need transformers, which tests do without."""
+
+import pytest
+
+from benchmarks import peers, report
+
+
+def test_a_tokenizer_is_measured_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(peers, "PEERS", {"PairAlign's VQ": peers.PEERS["PairAlign's VQ"]})
+    monkeypatch.setattr(peers, "ROUNDS", {1: 2, 8: 1, 32: 1})
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: name)
+    (found,) = peers.measure_peers(threads=1)
+    assert found["parameters"] > 1e6 and found["weights_mb"] > 1 and 5 < found["tokens_per_s"] <= 50
+    assert found["bits_per_s"] == pytest.approx(9 * found["tokens_per_s"])  # 512 codes
+    for size in (1, 8, 32):
+        assert 0 < found[f"p50_ms_{size}"] <= found[f"p95_ms_{size}"]
+        assert found[f"real_time_factor_{size}"] == pytest.approx(3000 * size / found[f"p50_ms_{size}"])
+    assert 100 < found["peak_mb_1"] <= found["peak_mb_32"]
+    head, _, row = peers.table([found]).splitlines()
+    assert head.count("|") == row.count("|") and "PairAlign's VQ" in row
+
+
+def test_without_transformers_one_line_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("sys.argv", ["report"])
+    assert report.main() == 2
+    assert capsys.readouterr().err == "the other tokenizers are built from transformers: pip install transformers\n"
