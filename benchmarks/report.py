@@ -26,8 +26,9 @@ from pairalign.tokenizer import load
 PART_ROUNDS = 64
 
 
-def measure_parts() -> list[dict]:
+def measure_parts(threads: int) -> list[dict]:
     """The parts of PairAlign's time for one clip, of the clips that the other tokenizers get."""
+    torch.set_num_threads(threads)
     return [asdict(one) for one in time_tasks(part_tasks(load("base", device="cpu"), peers.read_clips()), PART_ROUNDS)]
 
 
@@ -54,14 +55,13 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2, help="of torch, for every tokenizer (default 2)")
     parser.add_argument("--json", type=Path, default=peers.ROOT / "docs" / "peers.json", help="where to write it all")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    machine = describe_machine()
+    machine = describe_machine() | {"threads": args.threads}
     try:
         found = {"machine": machine, "peers": peers.measure_peers(args.threads)}
     except ValueError as mistake:
         print(mistake, file=sys.stderr)
         return 2
-    found |= {"parts": measure_parts(), "bench": run_bench(args.threads)}
+    found |= {"parts": measure_parts(args.threads), "bench": run_bench(args.threads)}
     machine["load_after"] = round(os.getloadavg()[0], 2)
     args.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(peers.table(found["peers"]), table(found["parts"]), table(found["bench"]), machine, sep="\n\n")
