@@ -2,15 +2,17 @@
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from pairalign import cli
-from pairalign.bench import tasks
+from pairalign.bench import stopwatch, tasks
 from pairalign.bench.machine import peak_memory_mb
 from pairalign.bench.stopwatch import Task, time_tasks
+from pairalign.training.config import TrainConfig
 
 RESULT_KEYS = ["name", "n", "p50_ms", "p95_ms", "per_s", "real_time_factor"]
 
@@ -28,6 +30,8 @@ def bench(tiny_checkpoint, capsys):
 def test_everything_is_measured(bench, monkeypatch):
     monkeypatch.setattr(tasks, "WINDOWS", 2_000)
     monkeypatch.setattr(tasks, "BATCH", 4)
+    monkeypatch.setattr(stopwatch, "WARM_UP", 1)
+    monkeypatch.setattr(tasks, "TrainConfig", partial(TrainConfig, augmentation_batch=2, string_batch=2))
     threads = torch.get_num_threads()
     status, out, _ = bench("--json", "--rounds", "1", "--threads", "1")
     found = json.loads(out)
