@@ -53,11 +53,12 @@ def main() -> int:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="of torch, for every tokenizer (default 2)")
+    parser.add_argument("--rounds", type=int, default=40, help="how often a tokenizer gets a clip (default 40)")
     parser.add_argument("--json", type=Path, default=peers.ROOT / "docs" / "peers.json", help="where to write it all")
     args = parser.parse_args()
     machine = describe_machine() | {"threads": args.threads}
     try:
-        found = {"machine": machine, "peers": peers.measure_peers(args.threads)}
+        found = {"machine": machine, "peers": peers.measure_peers(args.threads, args.rounds)}
     except ValueError as mistake:
         print(mistake, file=sys.stderr)
         return 2
