@@ -7,7 +7,6 @@ Shapes: B clips, T samples, Q codebooks, F frames.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,10 +31,6 @@ class Peer:
     codes: int
     parameters: int
     weights_mb: float
-
-    def bits(self, tokens: float) -> float:
-        """Bits of so many tokens, all equally likely."""
-        return tokens * math.log2(self.codes)
 
 
 def pairalign(method: str = "pairalign", beam: int = 4) -> Peer:
