@@ -36,7 +36,7 @@ def constrain(
     """Logits (R, V) of position u with what is not allowed there set to -inf."""
     allowed = logits.clone()
     allowed[:, eos].masked_fill_(u < fewest, -torch.inf)
-    again = previous[:, None].clamp(max=eos - 1)  # but BOS and EOS do not count
+    again = previous[:, None].clamp(max=eos - 1)  # no token repeats at once; BOS and EOS are none
     allowed.scatter_(1, again, allowed.gather(1, again).masked_fill(previous[:, None] < eos, -torch.inf))
     allowed[:, :eos].masked_fill_((u >= most)[:, None], -torch.inf)
     return allowed
@@ -100,7 +100,7 @@ class _Search:
         self.score, pick = total.topk(self.beams, dim=1)
         source = (self._first_rows()[:, None] + pick // logits.shape[1]).flatten()
         self.token = (pick % logits.shape[1]).flatten()
-        was_finished = self.finished.index_select(0, source)  # index_select: a third of the time of [source]
+        was_finished = self.finished.index_select(0, source)  # less to start than [source]
         gained = scores.log_softmax(1)[source, self.token].masked_fill(was_finished, 0.0)
         self.tokens = torch.cat([self.tokens.index_select(0, source), self.token[:, None]], 1)
         self.log_probs = torch.cat([self.log_probs.index_select(0, source), gained[:, None]], 1)
