@@ -100,12 +100,11 @@ class _Search:
         self.score, pick = total.topk(self.beams, dim=1)
         source = (self._first_rows()[:, None] + pick // logits.shape[1]).flatten()
         self.token = (pick % logits.shape[1]).flatten()
-        was_finished = self.finished.index_select(0, source)  # less to start than [source]
+        was_finished = self.finished[source]
         gained = scores.log_softmax(1)[source, self.token].masked_fill(was_finished, 0.0)
-        self.tokens = torch.cat([self.tokens.index_select(0, source), self.token[:, None]], 1)
-        self.log_probs = torch.cat([self.log_probs.index_select(0, source), gained[:, None]], 1)
-        weights = weights.index_select(0, source)
-        self.attention = torch.cat([self.attention.index_select(0, source), weights[:, None]], 1)
+        self.tokens = torch.cat([self.tokens[source], self.token[:, None]], 1)
+        self.log_probs = torch.cat([self.log_probs[source], gained[:, None]], 1)
+        self.attention = torch.cat([self.attention[source], weights[source][:, None]], 1)
         self.heard.follow(source, self.token, gains)
         self.finished = was_finished | (self.token == eos)
         return source

@@ -77,7 +77,7 @@ class Evidence:
     def follow(self, source: torch.Tensor, token: torch.Tensor, gains: torch.Tensor) -> None:
         """Go on with the strings of rows `source` (R,), each with its `token` (R,); EOS leaves a row as it is."""
         codes = self.names.shape[2]
-        through, begins = self.through.index_select(0, source), self.begins.index_select(0, source)
+        through, begins = self.through[source], self.begins[source]
         said = self.log_names[self.recording, :, token.clamp(max=codes - 1)]
         spent = fn.pad(said.cumsum(1), (1, 0))  # the score of a token that holds all frames up to t
         begun = torch.logcumsumexp(through - spent, 1)[:, :-1]
