@@ -35,11 +35,10 @@ def constrain(
 ) -> torch.Tensor:
     """Logits (R, V) of position u with what is not allowed there set to -inf."""
     allowed = logits.clone()
-    allowed[:, eos] = allowed[:, eos].masked_fill(u < fewest, -torch.inf)
-    repeat = previous < eos  # BOS can not repeat
-    allowed[repeat, previous[repeat]] = -torch.inf
-    forced = u >= most
-    allowed[forced, :eos] = -torch.inf
+    allowed[:, eos].masked_fill_(u < fewest, -torch.inf)
+    again = previous[:, None].clamp(max=eos - 1)  # no token repeats at once; BOS and EOS are none
+    allowed.scatter_(1, again, allowed.gather(1, again).masked_fill(previous[:, None] < eos, -torch.inf))
+    allowed[:, :eos].masked_fill_((u >= most)[:, None], -torch.inf)
     return allowed
 
 
@@ -58,8 +57,7 @@ def beam_search(
             if bool(over.all()):
                 break
             source = search.drop(over, source)
-        for cache in search.caches:
-            cache.reorder(source, u + 1)
+        search.caches.reorder(source, u + 1)
     return done.decoded(u + 1, most)
 
 
@@ -95,19 +93,20 @@ class _Search:
         logits, weights = self.decoder.step(self.token, u, self.caches, self.valid)
         gains = self.heard.gains()
         scores = self.heard.weigh(logits, weights, gains, evidence)
-        scores[self.finished, eos] = 0.0
-        allowed = constrain(scores, u, self.token, self.fewest, self.most, eos)
-        allowed[self.finished, :eos] = -torch.inf
+        scores[:, eos].masked_fill_(self.finished, 0.0)
+        # a finished string goes on with EOS and nothing else
+        allowed = constrain(scores, u, self.token, self.fewest, self.most.masked_fill(self.finished, u), eos)
         total = (self.score[:, :, None] + allowed.unflatten(0, (-1, self.beams))).flatten(1)
         self.score, pick = total.topk(self.beams, dim=1)
         source = (self._first_rows()[:, None] + pick // logits.shape[1]).flatten()
         self.token = (pick % logits.shape[1]).flatten()
-        gained = scores.log_softmax(1)[source, self.token].masked_fill(self.finished[source], 0.0)
+        was_finished = self.finished[source]
+        gained = scores.log_softmax(1)[source, self.token].masked_fill(was_finished, 0.0)
         self.tokens = torch.cat([self.tokens[source], self.token[:, None]], 1)
         self.log_probs = torch.cat([self.log_probs[source], gained[:, None]], 1)
         self.attention = torch.cat([self.attention[source], weights[source][:, None]], 1)
         self.heard.follow(source, self.token, gains)
-        self.finished = self.finished[source] | (self.token == eos)
+        self.finished = was_finished | (self.token == eos)
         return source
 
     def best(self, over: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -124,8 +123,7 @@ class _Search:
         for name in ("fewest", "most", "token", "finished", "tokens", "log_probs", "attention"):
             setattr(self, name, getattr(self, name)[rows])
         self.heard.drop_but(kept, rows)
-        for cache in self.caches:
-            cache.drop_but(kept)
+        self.caches.drop_but(kept)
         return source[rows]
 
     def _first_rows(self) -> torch.Tensor:

@@ -114,6 +114,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         ("index", "pairalign.archive.index_command", "add recordings to an archive, and look after it"),
         ("search", "pairalign.archive.search_command", "find what is nearest to a recording in an archive"),
         ("listen", "pairalign.listen", "write the tokens of what a microphone hears, while one speaks"),
+        ("bench", "pairalign.bench.bench_command", "measure how long all that takes on this machine"),
     ):
         command = add(name, _delegate(module), _show_of(module), about)
         if name == wanted:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-import numpy as np
 import pytest
 import torch
 
+from pairalign.babble import babble as babble  # tests take it from here
 from pairalign.checkpoint import save_checkpoint
 from pairalign.features import FeatureOptions
 from pairalign.model import PairAlignModel, tiny_config
@@ -69,18 +69,3 @@ def fitted_tokenizer(tiny_checkpoint: Path):
     costs = torch.rand(model.config.codes, generator=generator)
     clusters = torch.nn.functional.normalize(centres, dim=1)
     return Tokenizer(model, sidecar, Baselines(2.0, costs, 1.5, merges, clusters, 12.0))
-
-
-def babble(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> np.ndarray:
-    """Vowel-like sounds of changing pitch and formants, with pauses: (T,) float32. Not speech, but speech-shaped."""
-    rng = np.random.default_rng(seed)
-    pieces = []
-    while sum(map(len, pieces)) < duration_s * rate_hz:
-        time_s = np.arange(int(rng.uniform(0.06, 0.25) * rate_hz)) / rate_hz
-        pitch_hz, formants_hz = rng.uniform(90, 240), rng.uniform([250, 900, 2200], [800, 2000, 3200])
-        harmonics = np.arange(1, 30) * pitch_hz
-        gain = np.exp(-((harmonics[:, None] - formants_hz) ** 2) / (2 * 150**2)).sum(1) + 0.01
-        tone = (gain[:, None] * np.sin(2 * np.pi * harmonics[:, None] * time_s)).sum(0)
-        pieces.append(tone * np.hanning(len(time_s)) * (rng.random() > 0.15) + rng.normal(0, 0.01, len(time_s)))
-    wave = np.concatenate(pieces)[: int(duration_s * rate_hz)]
-    return (0.3 * wave / np.abs(wave).max()).astype(np.float32)

@@ -86,35 +86,36 @@ class ConditionAdapter(nn.Module):
         return Condition(x, lengths, onset_logits, name_logits)
 
 
-class LayerCache:
-    """Keys and values of one layer: self-attention pre-allocated for R strings (2, U_max, R, H, d), keys and values;
-    cross-attention of the B recordings (B, H, T, d) computed once; row r of R belongs to recording r // (R / B).
+class Caches:
+    """What B recordings and R strings need of all L layers while one token after the other is written.
+
+    written: (U_max, L, 2, R, H, d) keys and values of the strings so far. cross: for each layer, keys and values of the
+    recordings, each (B, H, T, d); row r of R belongs to recording r // (R / B). clock: (U_max, D) embedded positions.
     """
 
-    def __init__(self, cross_k: torch.Tensor, cross_v: torch.Tensor, max_tokens: int, strings: int):
-        self.cross_k, self.cross_v = cross_k, cross_v
-        shape = (2, max_tokens, strings * cross_k.shape[0], cross_k.shape[1], cross_k.shape[3])
-        self.written = cross_k.new_empty(shape)
-        self._spare = cross_k.new_empty(shape)
+    def __init__(self, cross: list[list[torch.Tensor]], clock: torch.Tensor, strings: int):
+        self.cross, self.clock = cross, clock
+        keys = cross[0][0]
+        shape = (len(clock), len(cross), 2, strings * keys.shape[0], keys.shape[1], keys.shape[3])
+        self.written, self._spare = keys.new_empty(shape), keys.new_empty(shape)
 
-    def write(self, u: int, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add position u, k and v (R, H, 1, d); returns those of positions 0 to u, (R, H, u + 1, d)."""
-        self.written[0, u], self.written[1, u] = k[:, :, 0], v[:, :, 0]
-        k, v = self.written[:, : u + 1].permute(0, 2, 3, 1, 4)
-        return k, v
+    def write(self, u: int, layer: int, new: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add keys and values (2, R, H, d) of position u; returns those of positions 0 to u, each (R, H, u + 1, d)."""
+        self.written[u, layer] = new
+        keys, values = self.written[: u + 1, layer].permute(1, 2, 3, 0, 4)
+        return keys, values
 
     def reorder(self, rows: torch.Tensor, count: int) -> None:
         """Keep the rows that a beam search selected, as many or fewer, of the first `count` positions."""
         # into a second buffer: new memory for every step costs more than the copy
-        if len(rows) < self._spare.shape[2]:
-            self._spare = self._spare[:, :, : len(rows)].contiguous()
-        for kept, source in zip(self._spare, self.written, strict=True):
-            torch.index_select(source[:count], 1, rows, out=kept[:count])
+        if len(rows) < self._spare.shape[3]:
+            self._spare = self._spare[:, :, :, : len(rows)].contiguous()
+        torch.index_select(self.written[:count], 3, rows, out=self._spare[:count])
         self.written, self._spare = self._spare, self.written
 
     def drop_but(self, recordings: torch.Tensor) -> None:
         """Forget the condition of all recordings but these."""
-        self.cross_k, self.cross_v = self.cross_k[recordings], self.cross_v[recordings]
+        self.cross = [[part[recordings] for part in layer] for layer in self.cross]
 
 
 class DecoderBlock(nn.Module):
@@ -156,14 +157,14 @@ class DecoderBlock(nn.Module):
         x = x + y
         return x + self.dropout(self.feed(self.norm_feed(x))), weights
 
-    def step(self, x: torch.Tensor, u: int, cache: LayerCache, valid: torch.Tensor) -> tuple:
-        """One position u from the cache: x (R, 1, D) -> (R, 1, D) and weights (R, T), R strings of B recordings."""
-        q, k, v = self.split(self.self_qkv(self.norm_self(x)), 3)
-        y = fn.scaled_dot_product_attention(q, *cache.write(u, k, v))
+    def step(self, x: torch.Tensor, u: int, layer: int, caches: Caches, valid: torch.Tensor) -> tuple:
+        """One position u from the caches: x (R, 1, D) -> (R, 1, D) and weights (R, T), R strings of B recordings."""
+        heads = self.self_qkv(self.norm_self(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        y = fn.scaled_dot_product_attention(heads[0], *caches.write(u, layer, heads[1:, :, :, 0]))
         x = x + self.self_out(y.transpose(1, 2).flatten(2))
         # the strings of one recording read the same condition: they attend side by side, as positions of one string
-        beside = x.view(cache.cross_k.shape[0], -1, x.shape[2])
-        y, weights = self.attend(beside, cache.cross_k, cache.cross_v, valid)
+        keys, values = caches.cross[layer]
+        y, weights = self.attend(x.view(len(keys), -1, x.shape[2]), keys, values, valid)
         x = x + y.reshape(x.shape)
         return x + self.feed(self.norm_feed(x)), weights.flatten(0, 1)
 
@@ -187,33 +188,32 @@ class Decoder(nn.Module):
         self.output = nn.Linear(size, codes + 1)
         self.guided_block = min(1, blocks - 1)
 
-    def embedded(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
-        """tokens (B, U) at positions first.. -> (B, U, D)."""
-        position = torch.arange(first, first + tokens.shape[1], device=tokens.device)
-        clock = self.position_clock(sinusoids(position, self.size).to(self.position_clock.weight.dtype))
-        return self.dropout(self.embed(tokens) + clock)
+    def clock(self, positions: int) -> torch.Tensor:
+        """Embedded positions 0.. (U, D)."""
+        position = torch.arange(positions, device=self.position_clock.weight.device)
+        return self.position_clock(sinusoids(position, self.size).to(self.position_clock.weight.dtype))
 
     def forward(self, tokens: torch.Tensor, condition: Condition) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher forcing: input tokens (B, U) from BOS -> logits (B, U, V) float32, attention (B, U, T)."""
-        x = self.embedded(tokens, 0)
+        x = self.dropout(self.embed(tokens) + self.clock(tokens.shape[1]))
         read = []
         for block in self.blocks:
             x, weights = block(x, condition)
             read.append(weights)
         return self.output(self.norm(x)).float(), read[self.guided_block]
 
-    def start(self, condition: Condition, max_tokens: int, beams: int = 1) -> list[LayerCache]:
+    def start(self, condition: Condition, max_tokens: int, beams: int = 1) -> Caches:
         """Caches for `beams` strings per condition row, row-major (row 0's beams first)."""
-        keys = ((x.contiguous() for x in block.cross_keys(condition)) for block in self._layers())
-        return [LayerCache(k, v, max_tokens, beams) for k, v in keys]
+        cross = [[part.contiguous() for part in block.cross_keys(condition)] for block in self._layers()]
+        return Caches(cross, self.clock(max_tokens), beams)
 
-    def step(self, tokens: torch.Tensor, u: int, caches: list[LayerCache], valid: torch.Tensor) -> tuple:
+    def step(self, tokens: torch.Tensor, u: int, caches: Caches, valid: torch.Tensor) -> tuple:
         """Position u of R strings: tokens (R,), valid (B, T) -> logits (R, V) and attention (R, T)."""
-        x = self.embedded(tokens[:, None], u)
+        x = self.embed(tokens[:, None]) + caches.clock[u]
         attention = None
-        for i, (block, cache) in enumerate(zip(self._layers(), caches, strict=True)):
-            x, weights = block.step(x, u, cache, valid)
-            if i == self.guided_block:
+        for layer, block in enumerate(self._layers()):
+            x, weights = block.step(x, u, layer, caches, valid)
+            if layer == self.guided_block:
                 attention = weights
         return self.output(self.norm(x))[:, 0].float(), attention
 
