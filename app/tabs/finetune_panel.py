@@ -68,7 +68,7 @@ def lay_out(classes: ClassRecordings, archives: Archives) -> Form:
     gr.HTML(INTRO_HTML, apply_default_css=False)
     data = _data_choice(classes, archives)
     with gr.Row():
-        init = gr.Dropdown(pairalign.available(), value=_start(), label="Start from", elem_id="pa-train-init")
+        init = gr.Dropdown(pairalign.available(), value=_usual_start(), label="Start from", elem_id="pa-train-init")
         name = gr.Textbox("my-voice", label="Name of the new checkpoint", max_length=64, elem_id="pa-train-name")
     minutes = gr.Slider(0.5, 120, DEFAULTS.minutes, step=0.5, label="Minutes of training", elem_id="pa-train-minutes")
     strength = gr.Slider(
@@ -241,6 +241,6 @@ def _existing(folder: str | None) -> Path:
     return path
 
 
-def _start() -> str | None:
+def _usual_start() -> str | None:
     names = pairalign.available()
     return "base" if "base" in names else next(iter(names), None)
