@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("fresh_home")
 
 @pytest.fixture
 def settings(tmp_path: Path, tiny_checkpoint: Path) -> FinetuneSettings:
-    return FinetuneSettings("mine", str(tmp_path), str(tiny_checkpoint), minutes=0.3, batch=4, device="cpu")
+    return FinetuneSettings("mine", str(tmp_path), str(tiny_checkpoint), minutes=0.2, batch=4, device="cpu")
 
 
 @pytest.fixture

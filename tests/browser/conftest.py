@@ -93,7 +93,14 @@ def open_page(browser, app_url: str) -> Iterator[Callable]:
     """Opens the app in a fresh context; at the end of the test the console must hold no error."""
     contexts, errors = [], []
 
-    def open_it(theme: str = "light", width: int = 1280, height: int = 900, allowed: str = "", url: str = app_url):
+    def open_it(
+        theme: str = "light",
+        width: int = 1280,
+        height: int = 900,
+        allowed: str = "",
+        url: str = app_url,
+        asked: list[str] | None = None,
+    ):
         context = browser.new_context(viewport={"width": width, "height": height}, permissions=["microphone"])
         contexts.append(context)
         page = context.new_page()
@@ -105,6 +112,8 @@ def open_page(browser, app_url: str) -> Iterator[Callable]:
                 errors.append(line.text) if line.type == "error" and not (allowed and allowed in line.text) else None
             ),
         )
+        if asked is not None:  # gets the address of everything that the page asks for
+            page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{url}?__theme={theme}")
         page.wait_for_selector("#pa-tokenize")
         return page

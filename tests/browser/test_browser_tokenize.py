@@ -160,11 +160,8 @@ def test_errors_are_readable_and_keep_the_old_result(open_page, speech_wav, tmp_
 
 
 def test_nothing_is_fetched_from_elsewhere(open_page, app_url, speech_wav):
-    page = open_page()
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.reload()
-    page.wait_for_selector("#pa-tokenize")
+    page = open_page(asked=asked)
     upload(page, speech_wav)
     tokenize(page)
-    assert [url for url in asked if not url.startswith((app_url, "data:", "blob:"))] == []
+    assert asked and [url for url in asked if not url.startswith((app_url, "data:", "blob:"))] == []
