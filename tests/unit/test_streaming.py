@@ -112,6 +112,8 @@ def test_silence_and_faint_noise_give_no_tokens_at_all(tokenizer, level):
 def test_silence_is_not_decoded(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "pieces", lambda *_: pytest.fail("silence was decoded"))
     feed(tokenizer, quiet(10), 0.5)
+    with pytest.raises(pytest.fail.Exception, match="was decoded"):  # so speech would have been noticed
+        feed(tokenizer, babble(4.0), 0.5)
 
 
 def test_speech_after_silence_keeps_its_beginning(tokenizer):
