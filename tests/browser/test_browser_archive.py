@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from axe_playwright_python.sync_playwright import Axe
+from tests.browser.looks import check_accessible, check_fits
 
 DEMO = Path(__file__).resolve().parents[2] / "app" / "examples" / "archive"
-OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 PLAYED_JS = """([rank, from]) =>
   document.querySelector(`[data-sound=pa-hit-${rank}]`)?.dataset.played?.startsWith(from)"""
 
@@ -50,14 +49,6 @@ def make_archive(page) -> str:
     page.click("#pa-archive-create")
     page.get_by_text(f"{name} is empty").wait_for()
     return name
-
-
-def axe_finds_nothing_serious(page) -> None:
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
 
 
 def test_add_files_search_by_microphone_and_play_the_first_hit(open_page, tmp_path):
@@ -132,7 +123,7 @@ def test_switch_to_vq_and_read_the_alignment_and_the_histogram(open_page, speech
     page.locator("#pa-archive-method").get_by_text("VQ", exact=True).click()
     page.locator("#pa-archive-summary").get_by_text("VQ tokens").wait_for()
     assert page.locator(".pa-hit").count() == 10
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
 
 
 def test_tokens_selected_in_the_tokenize_tab_are_searched_for(open_page, speech_wav):
@@ -157,7 +148,7 @@ def test_on_a_phone_a_whole_string_is_handed_over(open_page, speech_wav):
     page.click("#pa-tokenize")
     page.locator("#pa-strings [data-action='find']").first.click()
     page.wait_for_selector(".pa-hit")
-    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
+    check_fits(page)
 
 
 def test_what_is_no_token_is_named(open_page):
@@ -176,5 +167,5 @@ def test_a_phone_in_the_dark(open_page, speech_wav):
     page.get_by_role("button", name="More about this archive").click()
     search(page)
     page.locator(".pa-hit-script > summary").first.click()
-    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
-    axe_finds_nothing_serious(page)
+    check_fits(page)
+    check_accessible(page)

@@ -5,23 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+from tests.browser.looks import check_accessible, check_fits
 
 
 def compare(page) -> None:
     page.get_by_role("tab", name="Compare").click()
     page.click("#pa-compare")
     page.wait_for_selector("#pa-compare-results .pa-measures")
-
-
-def axe_finds_nothing_serious(page) -> None:
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
 
 
 def test_the_examples_fill_bars_sentences_and_table(open_page, tmp_path: Path):
@@ -39,7 +30,7 @@ def test_the_examples_fill_bars_sentences_and_table(open_page, tmp_path: Path):
     lines = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "measure,pairalign,vq,viterbi" and len(lines) == 14
     assert all(float(cell) >= -1 for line in lines[1:] for cell in line.split(",")[1:])
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
 
 
 def test_one_uploaded_recording_alone_cannot_be_told_apart(open_page, speech_wav: Path):
@@ -60,5 +51,5 @@ def test_one_uploaded_recording_alone_cannot_be_told_apart(open_page, speech_wav
 def test_small_screens_in_the_dark(open_page, width: int):
     page = open_page(theme="dark", width=width, height=844)
     compare(page)
-    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
-    axe_finds_nothing_serious(page)
+    check_fits(page)
+    check_accessible(page)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-GRAVE = ("serious", "critical")
+from tests.browser.looks import check_accessible, check_fits
 
 
 def open_lesson(page, title: str) -> None:
@@ -56,8 +55,7 @@ def test_no_grave_accessibility_violation(open_page, theme):
     open_lesson(page, "6. Find it again")
     page.click("#pa-reveal")
     page.locator(".pa-verdict").wait_for()
-    found = Axe().run(page).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in GRAVE] == []
+    check_accessible(page)
 
 
 def test_phone_width_has_no_overflow(open_page):
@@ -65,4 +63,4 @@ def test_phone_width_has_no_overflow(open_page):
     open_lesson(page, "4. Noise against voice")
     page.click("#pa-reveal")
     page.locator(".pa-verdict").wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    check_fits(page)

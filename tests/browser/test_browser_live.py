@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from pairalign.strings import edit_distance
 from tests.browser.conftest import launched
+from tests.browser.looks import check_accessible, check_fits
 
-OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FINAL_JS = "(count) => document.querySelectorAll('.pa-live-chip[data-final]').length >= count"
 REFUSED_JS = """() => { navigator.mediaDevices.getUserMedia =
   () => Promise.reject(new DOMException('Permission denied', 'NotAllowedError')); }"""
@@ -68,17 +67,6 @@ def final_ids(page) -> list[int]:
 def stop(page) -> None:
     page.click("#pa-live-start")
     page.get_by_text("All tokens are final").wait_for()
-
-
-def axe_finds_nothing_serious(page) -> None:
-    page.wait_for_timeout(700)  # what fades in has faded in
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]} {one['nodes'][0]['any'][0]['message']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
 
 
 def kept_string(page, seconds: int) -> tuple[list[int], float]:
@@ -164,7 +152,7 @@ def test_chips_are_walked_with_the_keyboard_and_say_what_they_are(open_page):
     assert page.evaluate("document.activeElement === document.querySelectorAll('.pa-live-chip')[1]")
     page.keyboard.press("Enter")
     page.wait_for_selector(".pa-live-chip[data-played]")
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
 
 
 def test_a_phone_in_the_dark(open_page):
@@ -172,9 +160,8 @@ def test_a_phone_in_the_dark(open_page):
     page.click("#pa-live-start")
     page.wait_for_function(FINAL_JS, arg=8)
     stop(page)
-    page.wait_for_timeout(700)  # what fades in has faded in
-    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
-    axe_finds_nothing_serious(page)
+    check_fits(page)
+    check_accessible(page)
 
 
 def test_the_microphone_of_this_machine(open_page, tiny_checkpoint, speech_wav, tmp_path):

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
-OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+from tests.browser.looks import check_accessible, check_fits
+
 CHOSEN_JS = "(text) => document.querySelector('.pa-step[aria-pressed=true]')?.textContent === text"
 PLAYED_JS = """([side, span]) =>
   document.querySelector(`#pa-sweep-results .pa-lane[data-side=${side}]`)?.dataset.played === span"""
@@ -37,14 +37,6 @@ def swept(open_page, speech_wav):
     return page
 
 
-def axe_finds_nothing_serious(page) -> None:
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
-
-
 def test_a_sweep_shows_charts_ribbon_and_numbers(swept):
     page = swept
     assert page.locator(".pa-ribbon-row").count() == 6
@@ -53,7 +45,7 @@ def test_a_sweep_shows_charts_ribbon_and_numbers(swept):
     assert legend == ["PairAlign", "VQ", "Viterbi-VQ", "content floor"]
     assert page.locator("#pa-sweep-results .pa-readings li").count() == 3
     assert "100 ms" in page.inner_text(".pa-step[aria-pressed=true]")
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
 
 
 def test_a_click_on_a_point_is_heard_and_aligned(swept):
@@ -134,10 +126,10 @@ def test_a_phone_in_the_dark(open_page, speech_wav):
     page.get_by_role("tab", name="Sweep").click()
     upload(page, speech_wav)
     sweep(page, "50")
-    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
+    check_fits(page)
     inside = "(box) => box.scrollWidth > box.clientWidth"
     assert page.locator(".pa-ribbon-scroll").evaluate(inside), "the ribbon scrolls inside itself"
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
 
 
 def test_a_lesson_sets_the_sweep_and_starts_it(open_page):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+from tests.browser.looks import check_fits
+
 # chips remember the span they played last; see data-played in page.js
 PLAYED_JS = "(span) => document.querySelector('.pa-lane').dataset.played === span"
 
@@ -128,7 +129,7 @@ def test_dark_mode_and_phone_width(open_page, speech_wav):
     assert page.evaluate("document.body.classList.contains('dark')")
     upload(page, speech_wav)
     tokenize(page)
-    assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
+    check_fits(page)
     dark = page.evaluate("getComputedStyle(document.querySelector('.pa-chip')).backgroundColor")
     page.evaluate("document.body.classList.remove('dark')")
     assert dark != page.evaluate("getComputedStyle(document.querySelector('.pa-chip')).backgroundColor")
@@ -138,7 +139,7 @@ def test_tablet_width_has_no_overflow(open_page, speech_wav):
     page = open_page(width=800)
     upload(page, speech_wav)
     tokenize(page)
-    assert page.evaluate(OVERFLOW_JS) <= 0
+    check_fits(page)
 
 
 def test_errors_are_readable_and_keep_the_old_result(open_page, speech_wav, tmp_path):

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from app.training_runs import TrainingRuns
 from tests.browser.conftest import ROOT
+from tests.browser.looks import check_accessible, check_fits
 
-OVERFLOW_JS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 EXAMPLES = [str(path) for path in sorted((ROOT / "app" / "examples").glob("*.ogg"))]
 POINTS_JS = (
     "() => (document.querySelector('#pa-train-plot .js-plotly-plot')?.data ?? [])"
@@ -40,14 +39,6 @@ def open_train(open_page, **options):
     page.get_by_role("tab", name="Train").click()
     page.get_by_role("tab", name="Fine-tune").wait_for()
     return page
-
-
-def axe_finds_nothing_serious(page) -> None:
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
 
 
 def wait_state(page, state: str, seconds: float = 240) -> None:
@@ -86,7 +77,7 @@ def test_a_minute_of_fine_tuning_is_watched_left_stopped_resumed_and_used(open_p
     wait_state(page, "done")
     page.wait_for_selector("#pa-train-compared table")
     assert page.locator("#pa-train-strings .pa-lane").count() == 2
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
     with page.expect_download() as download:
         page.click("#pa-train-download")
     download.value.save_as(tmp_path / "browser.zip")
@@ -148,7 +139,7 @@ def test_a_class_is_recorded_searched_and_handed_to_training(open_page, speech_w
     page.get_by_text("4 takes by 2 speakers").wait_for()
     page.click("#pa-class-search")
     page.wait_for_selector("#pa-class-found table")
-    axe_finds_nothing_serious(page)
+    check_accessible(page)
     page.click("#pa-class-train")
     page.locator("#pa-train-class input").wait_for()
     assert page.locator("#pa-train-class input").input_value() == "year-7"
@@ -162,9 +153,8 @@ def test_small_screens(open_page, theme: str, width: int):
     page = open_train(open_page, theme=theme, width=width, height=844)
     for name in ("Fine-tune", "Record a class"):
         page.get_by_role("tab", name=name).click()
-        page.wait_for_timeout(300)
-        assert page.evaluate(OVERFLOW_JS) <= 0, "nothing sticks out sideways"
-        axe_finds_nothing_serious(page)
+        check_fits(page)
+        check_accessible(page)
 
 
 def test_a_public_app_shows_why_it_does_not_train(browser, tiny_checkpoint: Path):
