@@ -6,22 +6,21 @@ The same word by two speakers is what training turns into a pair, and what a sea
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
 import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
-from pairalign.checkpoint import atomic_write_bytes, atomic_write_json
+from pairalign.checkpoint import atomic_write_json
 from pairalign.home import checked_name, home, inside, one_line
+from pairalign.training.corpora import write_manifest
 
 CLASS_FILE, MANIFEST = "class.json", "manifest.csv"
 MOST_PROMPTS, LONGEST_PROMPT, MOST_SPEAKERS = 200, 200, 60
@@ -219,12 +218,6 @@ def _root() -> Path:
 def _save(folder: Path, found: RecordedClass) -> None:
     content = {"prompts": found.prompts, "takes": [vars(take) for take in found.takes]}
     atomic_write_json(folder / CLASS_FILE, content)
-    atomic_write_bytes(folder / MANIFEST, _manifest(found.takes).encode())
-
-
-def _manifest(takes: Sequence[Take]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "speaker", "transcript", "duration_s"))
-    writer.writerows((take.file, take.speaker, take.transcript, take.duration_s) for take in takes)
-    return text.getvalue()
+    columns = ("path", "speaker", "transcript", "duration_s")
+    rows = ((take.file, take.speaker, take.transcript, take.duration_s) for take in found.takes)
+    write_manifest(folder / MANIFEST, columns, rows)

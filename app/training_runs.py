@@ -7,8 +7,6 @@ the lock it holds, not by a process id, which may belong to another program by t
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 import shutil
@@ -25,9 +23,10 @@ from typing import Any
 
 import pairalign
 from app.exports import safe_stem
-from pairalign.checkpoint import atomic_write_bytes, own_checkpoints, read_sidecar
+from pairalign.checkpoint import own_checkpoints, read_sidecar
 from pairalign.home import inside
 from pairalign.lock import holder
+from pairalign.training.corpora import write_manifest
 from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
 from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
 from pairalign.training.monitor import LOG_FILE, read_log
@@ -109,7 +108,7 @@ class TrainingRuns:
             try:
                 new_run(settings)
                 if recordings:
-                    _write_list(folder / LIST_FILE, recordings)
+                    write_manifest(folder / LIST_FILE, ("path",), [(one.resolve(),) for one in recordings])
                 _copy(uploads, folder / "uploads")
                 self._launch(settings.name, folder, [])
             except OSError as error:
@@ -261,12 +260,6 @@ def _copy(uploads: Sequence[str], folder: Path) -> None:
         source = Path(upload)
         folder.mkdir(exist_ok=True)
         shutil.copyfile(source, folder / f"{number:03d}_{safe_stem(source.name)}{_suffix(source)}")
-
-
-def _write_list(path: Path, recordings: Sequence[Path]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("path",), *((str(one.resolve()),) for one in recordings)])
-    atomic_write_bytes(path, text.getvalue().encode())
 
 
 def _suffix(path: Path) -> str:

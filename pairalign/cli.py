@@ -18,13 +18,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pairalign import terminal
+
 if TYPE_CHECKING:
-    from pairalign.strings import Alignment, TokenString
     from pairalign.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
 # as in pairalign.tokenizer, which is slow to import
 _METHODS = "pairalign, vq, vq_raw, viterbi, viterbi_cost, bpe, mfcc"
+# commands with modules of their own: where, and what they are for
+_MODULES = {
+    "train": ("pairalign.training.train_command", "train a tokenizer on a manifest or a folder of recordings"),
+    "finetune": ("pairalign.training.finetune_command", "adapt a checkpoint to a voice, a room or a class"),
+    "evaluate": ("pairalign.evaluation.report", "measure a tokenizer and its baselines on a manifest"),
+    "index": ("pairalign.archive.index_command", "add recordings to an archive, and look after it"),
+    "search": ("pairalign.archive.search_command", "find what is nearest to a recording in an archive"),
+    "listen": ("pairalign.listen", "write the tokens of what a microphone hears, while one speaks"),
+    "bench": ("pairalign.bench.bench_command", "measure how long all that takes on this machine"),
+}
 # what the machine of whoever started the command refuses: no bug of ours
 _ADVICE = {
     errno.ENOSPC: "Make room on the disk",
@@ -33,7 +44,6 @@ _ADVICE = {
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.ELOOP: "Check the links in that path",
 }
-_MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 
 
 class UsageError(ValueError):
@@ -43,7 +53,7 @@ class UsageError(ValueError):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse would print the usage as well; a mistake gets one line
-        self.exit(EXIT_USER, f"{self.prog}: {_one_line(message)} (see {self.prog} --help)\n")
+        self.exit(EXIT_USER, f"{self.prog}: {terminal.one_line(message)} (see {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,10 +80,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_DONE
     except Exception as error:
         if _is_users_mistake(error):
-            print(f"pairalign: {_one_line(_message(error))}", file=sys.stderr)
+            print(f"pairalign: {terminal.one_line(_message(error))}", file=sys.stderr)
             return EXIT_USER
         traceback.print_exc()
-        print(f"pairalign: internal error: {_one_line(repr(error))}. Please report it", file=sys.stderr)
+        print(f"pairalign: internal error: {terminal.one_line(repr(error))}. Please report it", file=sys.stderr)
         return EXIT_OURS
 
 
@@ -95,27 +105,21 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         command.set_defaults(run=run, show=show)
         return command
 
-    tokenize = add("tokenize", _tokenize, _show_tokenize, "turn recordings into token strings")
+    tokenize = add("tokenize", _tokenize, terminal.show_tokenize, "turn recordings into token strings")
     tokenize.add_argument("files", nargs="+", metavar="FILE")
     both = "pairalign,vq"
     tokenize.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
     tokenize.add_argument("--format", choices=("csv", "textgrid"), help="of one FILE: a table, or tiers for Praat")
-    align = add("align", _align, _show_align, "show the edits between the token strings of two recordings")
+    align = add("align", _align, terminal.show_align, "show the edits between the token strings of two recordings")
     align.add_argument("a", metavar="A")
     align.add_argument("b", metavar="B")
     align.add_argument("--method", default="pairalign", help=f"one of {_METHODS} (default pairalign)")
-    sweep = add("sweep", _sweep, _show_sweep, "slide, mask, speed up or re-voice a recording and see its string move")
+    sweep = add(
+        "sweep", _sweep, terminal.show_sweep, "slide, mask, speed up or re-voice a recording and see its string move"
+    )
     _add_sweep_arguments(sweep, both)
     wanted = next((arg for arg in argv if not arg.startswith("-")), None)
-    for name, module, about in (
-        ("train", "pairalign.training.train_command", "train a tokenizer on a manifest or a folder of recordings"),
-        ("finetune", "pairalign.training.finetune_command", "adapt a checkpoint to a voice, a room or a class"),
-        ("evaluate", "pairalign.evaluation.report", "measure a tokenizer and its baselines on a manifest"),
-        ("index", "pairalign.archive.index_command", "add recordings to an archive, and look after it"),
-        ("search", "pairalign.archive.search_command", "find what is nearest to a recording in an archive"),
-        ("listen", "pairalign.listen", "write the tokens of what a microphone hears, while one speaks"),
-        ("bench", "pairalign.bench.bench_command", "measure how long all that takes on this machine"),
-    ):
+    for name, (module, about) in _MODULES.items():
         command = add(name, _delegate(module), _show_of(module), about)
         if name == wanted:
             importlib.import_module(module).add_arguments(command)
@@ -141,7 +145,7 @@ def _delegate(module: str) -> Callable[[argparse.Namespace], tuple[dict[str, Any
 
 
 def _show_of(module: str) -> Callable[[dict[str, Any], argparse.Namespace], None]:
-    return lambda result, args: getattr(importlib.import_module(module), "show", _show_dict)(result, args)
+    return lambda result, args: getattr(importlib.import_module(module), "show", terminal.show_dict)(result, args)
 
 
 def _names(listed: str) -> list[str]:
@@ -174,11 +178,11 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     args.strings = []  # for --format
     for number, path in enumerate(args.files, 1):
         if len(args.files) > 1 and sys.stderr.isatty():
-            print(f"{number}/{len(args.files)} {_one_line(path)}", file=sys.stderr)
+            print(f"{number}/{len(args.files)} {terminal.one_line(path)}", file=sys.stderr)
         try:
             wave = read_audio(path)
         except AudioError as error:
-            print(f"pairalign: {_one_line(str(error))}", file=sys.stderr)
+            print(f"pairalign: {terminal.one_line(str(error))}", file=sys.stderr)
             files.append({"path": path, "error": str(error)})
             continue
         found = {method: tok.tokenize(wave, method=method) for method in methods}
@@ -228,69 +232,6 @@ def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
     sys.stdout.flush()
 
 
-def _show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
-    if args.format:
-        from pairalign.export import to_csv, to_textgrid
-
-        write = {"csv": to_csv, "textgrid": to_textgrid}[args.format]
-        print("".join(map(write, args.strings)), end="")
-        return
-    print(f"checkpoint {result['checkpoint']} ({result['model_sha256'][:12]}) on {result['device']}")
-    for entry in result["files"]:
-        if "error" in entry:
-            continue
-        print(f"\n{_one_line(entry['path'])}  {entry['duration_s']:.2f} s")
-        for method, found in entry["strings"].items():
-            count = f"{len(found['ids'])} tokens, {found['tokens_per_s']:.1f}/s, stopped by {found['stopped_by']}"
-            print(f"  {method:<10} {count}\n    {found['text']}")
-
-
-def _show_align(result: dict[str, Any], args: argparse.Namespace) -> None:
-    found: Alignment = args.alignment
-    for name, path, one in (("A", args.a, found.a), ("B", args.b, found.b)):
-        print(f"{name}  {_one_line(path)}  {one.duration_s:.2f} s, {len(one)} tokens")
-    print(f"distance {found.distance}, normalized {found.normalized:.3f}\n")
-    width = 96
-    row_a, row_b, marks = _columns(found.a, found.b, found)
-    for start in range(0, len(marks), width):
-        stop = start + width
-        print(f"A  {row_a[start:stop]}\n   {marks[start:stop]}\nB  {row_b[start:stop]}\n")
-    print("=  match   ~  substitution   +  insertion   -  deletion")
-
-
-def _show_sweep(result: dict[str, Any], args: argparse.Namespace) -> None:
-    from pairalign.sweep import KINDS
-
-    unit, methods = KINDS[result["kind"]].unit, result["methods"]
-    print(f"{_one_line(args.file)}  {result['kind']}; distance to the first string, to the one before, tokens\n")
-    print(f"{unit:>8}" + "".join(f"  {name:>22}" for name in methods))
-    for k, value in enumerate(result["values"]):
-        rows = ((m["distance_to_origin"][k], m["step_distance"][k], m["lengths"][k]) for m in methods.values())
-        print(f"{value:>8g}" + "".join(f"  {origin:>9.3f}{step:>7.3f}{count:>6}" for origin, step, count in rows))
-    print()
-    for name in next(iter(methods.values()))["statistics"]:
-        cells = (m["statistics"][name] for m in methods.values())
-        shown = (f"{cell!s:>12}" if isinstance(cell, bool) else f"{cell:>12.3f}" for cell in cells)
-        print(f"{name:<18}" + "  ".join(shown))
-
-
-def _columns(a: TokenString, b: TokenString, found: Alignment) -> tuple[str, str, str]:
-    """Both texts padded to one column per edit, and the row of marks between them."""
-    row_a = "".join(" " if edit.a is None else a.text[edit.a] for edit in found.edits)
-    row_b = "".join(" " if edit.b is None else b.text[edit.b] for edit in found.edits)
-    return row_a, row_b, "".join(_MARKS[edit.op] for edit in found.edits)
-
-
-def _show_dict(result: dict[str, Any], args: argparse.Namespace, indent: int = 0) -> None:
-    for key, value in result.items():
-        if isinstance(value, dict):
-            print(" " * indent + str(key))
-            _show_dict(value, args, indent + 2)
-        else:
-            shown = f"{value:.4g}" if isinstance(value, float) else value
-            print(f"{' ' * indent}{key:<24} {shown}")
-
-
 def _is_users_mistake(error: Exception) -> bool:
     """A ValueError that this library raises on purpose, or a file that cannot be reached; any other error is a bug."""
     if isinstance(error, OSError) and error.errno in _ADVICE:
@@ -308,10 +249,6 @@ def _is_users_mistake(error: Exception) -> bool:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _ADVICE):
-        where = f"{_one_line(os.fsdecode(error.filename))[:200]}: " if error.filename is not None else ""
+        where = f"{terminal.one_line(os.fsdecode(error.filename))[:200]}: " if error.filename is not None else ""
         return f"{where}{error.strerror}. {_ADVICE.get(error.errno or 0, 'Check the path and its permissions')}"
     return str(error)
-
-
-def _one_line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text).strip()

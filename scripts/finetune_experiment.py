@@ -12,8 +12,6 @@ lose at most .02 of separation.
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import sys
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from pairalign.evaluation.protocols import make_trials, measure, tokenize_trials
 from pairalign.home import checked_name, inside
 from pairalign.tokenizer import Tokenizer, load
 from pairalign.training.bank import AudioBank, load_bank
-from pairalign.training.corpora import Utterance, read_manifest
+from pairalign.training.corpora import Utterance, read_manifest, write_manifest
 from pairalign.training.finetune import finetune, new_run, runs_folder
 from pairalign.training.finetune_settings import FinetuneSettings
 from pairalign.training.status import Status
@@ -105,7 +103,9 @@ def _train(args: argparse.Namespace, name: str, trial: Trial, bank: AudioBank) -
     folder = inside(runs_folder(), name)
     if not (folder / "settings.json").is_file():
         manifest = args.out / f"{name}.csv"
-        _write_manifest(manifest, [bank.utterances[i] for i in trial.learn])
+        learned = (bank.utterances[i] for i in trial.learn)
+        rows = ((one.path.resolve(), one.speaker, one.transcript) for one in learned)
+        write_manifest(manifest, ("path", "speaker", "transcript"), rows)
         new_run(
             FinetuneSettings(
                 name=name,
@@ -121,14 +121,6 @@ def _train(args: argparse.Namespace, name: str, trial: Trial, bank: AudioBank) -
             )
         )
     return finetune(folder)
-
-
-def _write_manifest(path: Path, utterances: list[Utterance]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "speaker", "transcript"))
-    writer.writerows((str(u.path.resolve()), u.speaker, u.transcript) for u in utterances)
-    atomic_write_bytes(path, text.getvalue().encode())
 
 
 def _label(speaker: str) -> str:

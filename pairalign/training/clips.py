@@ -5,8 +5,6 @@ A run keeps its own copy of what it trains on, so that it can go on when uploads
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, write_audio
-from pairalign.checkpoint import atomic_write_bytes
-from pairalign.training.corpora import DataError, Utterance, read_manifest
+from pairalign.training.corpora import DataError, Utterance, read_manifest, write_manifest
 
 LONGEST_CLIP_S = 4.0
 SHORTEST_CLIP_S = 0.5
@@ -88,7 +85,8 @@ def make_clips(data: Path, folder: Path, report: Callable[[int, int], None] = la
     clips = hold_out(clips)
     summary = replace(_summary(clips, read - len(skipped), skipped), left_over=len(utterances) - read)
     _check_amount(summary)
-    _write_manifest(folder / MANIFEST, clips)
+    rows = ([getattr(clip, name) for name in _COLUMNS] for clip in clips)
+    write_manifest(folder / MANIFEST, _COLUMNS, rows)
     return summary
 
 
@@ -166,11 +164,3 @@ def _check_amount(found: ClipSummary) -> None:
             f"There are {total_s:.0f} s of sound in {found.clips} clips; at least {LEAST_SOUND_S:.0f} s in "
             f"{LEAST_CLIPS + LEAST_HELD_OUT} clips are needed, and some minutes are better. Add recordings.{why}"
         )
-
-
-def _write_manifest(path: Path, clips: Sequence[Clip]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: getattr(clip, name) for name in _COLUMNS} for clip in clips)
-    atomic_write_bytes(path, text.getvalue().encode())

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pairalign.checkpoint import atomic_write_bytes
 from pairalign.home import one_line
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif")
@@ -63,6 +65,13 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     if path.suffix.lower() in AUDIO_SUFFIXES:
         raise DataError(f"{path} is a recording, not a manifest. Give its folder, or a CSV with a 'path' column.")
     return _read_csv(path)
+
+
+def write_manifest(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a manifest CSV, whole or not at all. Paths in it are absolute or relative to the manifest."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    atomic_write_bytes(path, text.getvalue().encode())
 
 
 def read_words(path: str | Path, utterances: Sequence[Utterance]) -> list[Word]:

@@ -80,8 +80,15 @@ def _wait_for(url: str, server: subprocess.Popen) -> None:
 def browser(speech_wav: Path) -> Iterator:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     # full Chromium: the reduced headless shell has no microphone
-    flags = ["--headless=new", "--no-sandbox", "--disable-background-networking", "--use-fake-ui-for-media-stream"]
-    flags += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={speech_wav}"]
+    flags = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-gpu",
+        "--use-fake-ui-for-media-stream",
+    ]
+    flags += ["--use-fake-device-for-media-stream"]
+    flags += [f"--use-file-for-fake-audio-capture={speech_wav}"]
     with playwright.sync_playwright() as tool:
         chromium = tool.chromium.launch(executable_path=CHROMIUM, headless=False, args=flags)
         yield chromium
