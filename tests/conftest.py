@@ -6,6 +6,7 @@ from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+import hypothesis
 import pytest
 import torch
 
@@ -15,6 +16,12 @@ from pairalign.features import FeatureOptions
 from pairalign.model import PairAlignModel, tiny_config
 
 RATE_HZ = 16_000
+
+# the same examples every time, and no verdict on a busy machine's speed
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,7 +27,7 @@ def string(ids: list[int], spans_s=None, duration_s: float = 5.0) -> S.TokenStri
 # --- strings ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_ids)
 def test_every_string_survives_text_encoding_and_normalization(ids):
     text = S.text_from_ids(ids)
@@ -37,7 +37,7 @@ def test_every_string_survives_text_encoding_and_normalization(ids):
     assert S.ids_from_text(text.encode().decode()) == tuple(ids)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=20))
 def test_any_text_is_a_string_or_refused(text):
     try:
@@ -46,13 +46,13 @@ def test_any_text_is_a_string_or_refused(text):
         assert "stands for no token" in str(error)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(any_ids, any_ids)
 def test_the_distance_of_ids_is_that_of_their_texts(a, b):
     assert S.edit_distance(a, b) == Levenshtein.distance(S.text_from_ids(a), S.text_from_ids(b))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tokens, tokens, tokens)
 def test_the_distance_is_a_metric(a, b, c):
     assert (S.edit_distance(a, b) == 0) == (a == b)
@@ -62,7 +62,7 @@ def test_the_distance_is_a_metric(a, b, c):
     assert 0 <= S.normalized_distance(a, b) <= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tokens, tokens)
 def test_aligning_the_other_way_round_costs_the_same(a, b):
     there, back = S.align(string(a), string(b)), S.align(string(b), string(a))
@@ -73,7 +73,7 @@ def test_aligning_the_other_way_round_costs_the_same(a, b):
 # --- windows ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(lengths)
 def test_windows_cover_every_recording_without_gap_or_overlap_of_what_counts(samples):
     windows = plan_windows(samples)
@@ -96,7 +96,7 @@ def spoken(draw) -> tuple[int, list[int], list[tuple[float, float]]]:
     return round(edges[-1] * RATE_HZ), ids, list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(spoken())
 def test_windows_that_hear_the_truth_are_stitched_to_the_truth(recording):
     samples, ids, spans = recording
@@ -127,7 +127,7 @@ def heard_anyhow(draw) -> tuple[int, list[Piece]]:
     return samples, pieces
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(heard_anyhow())
 def test_whatever_the_windows_say_times_stay_in_order_and_inside(recording):
     samples, pieces = recording
@@ -138,7 +138,7 @@ def test_whatever_the_windows_say_times_stay_in_order_and_inside(recording):
     assert not edges or (edges[0] >= 0 and edges[-1] <= samples / RATE_HZ + 1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(spoken())
 def test_the_windows_of_an_archive_hold_the_whole_string(recording):
     samples, ids, spans = recording

@@ -109,7 +109,7 @@ def test_empty_strings():
     assert [edit.op for edit in S.align(nothing, token_string([4, 4])).edits] == ["ins", "ins"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ids_lists, ids_lists)
 def test_measures_agree_with_plain_programs(a, b):
     assert S.edit_distance(a, b) == plain_distance(a, b) == S.edit_distance(b, a)
@@ -118,7 +118,7 @@ def test_measures_agree_with_plain_programs(a, b):
         assert S.lcs_ratio(a, b) == plain_lcs(a, b) / max(len(a), len(b))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ids_lists, ids_lists)
 def test_edit_scripts_turn_a_into_b_at_the_stated_cost(a, b):
     result = S.align(token_string(a), token_string(b))
