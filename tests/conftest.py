@@ -19,7 +19,11 @@ RATE_HZ = 16_000
 
 # the same examples every time, and no verdict on a busy machine's speed
 hypothesis.settings.register_profile(
-    "repeatable", derandomize=True, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("repeatable")
 
