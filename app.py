@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 import tempfile
 from typing import TYPE_CHECKING, NoReturn
@@ -59,6 +60,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def check_address(host: str, port: int | None) -> None:
+    """Raises ValueError for an address that cannot be listened on; Gradio would first try a hundred ports."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, os.name == "posix")
+            trial.bind(address)
+    except (OSError, UnicodeError) as error:
+        where = host if port is None else f"{host}:{port}"
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"cannot listen on {where} ({why}). Choose another --host or --port") from None
+
+
 def make_services(options: argparse.Namespace) -> Services:
     """The loaded model. Raises: ValueError when it, a GPU or the microphone that is asked for cannot be had."""
     from app import zero_gpu
@@ -71,6 +85,7 @@ def make_services(options: argparse.Namespace) -> Services:
     if options.mic:
         find_microphone()  # what is missing is told now, not when somebody presses Start
     services = Services(options.checkpoint, "cpu" if slots else options.device, options.public, options.mic, slots)
+    print(f"Loading {options.checkpoint} …", flush=True)
     services.tokenizer()
     return services
 
@@ -79,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; 2 for a user's mistake."""
     options = parse(arguments)
     try:
+        check_address(options.host, options.port)
         services = make_services(options)
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -89,13 +105,17 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="pairalign-uploads-", ignore_cleanup_errors=True) as uploads:
         os.environ.setdefault("GRADIO_TEMP_DIR", uploads)
         page = ui.build(services)
+        where = {"server_name": options.host, "server_port": options.port, "share": options.share}
         try:
-            page.launch(
-                server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options(services)
+            # Gradio's own lines advise calls that somebody who started a program cannot make
+            _, url, shared = page.launch(
+                **where, quiet=not options.share, prevent_thread_lock=True, **ui.launch_options(services)
             )
         except OSError as error:  # the address or the port cannot be had
             print(f"app.py: {error}", file=sys.stderr)
             return 2
+        print(f"PairAlign is open on {shared or url} (Ctrl+C ends it)", flush=True)
+        page.block_thread()
     return 0
 
 

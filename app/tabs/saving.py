@@ -14,7 +14,8 @@ SAVE_JS = "(bundle) => window.PairAlign.saveBundle(bundle)"
 
 def build(kept: gr.State) -> None:
     """A button per kind of file; what it saves is put together on the server and written by the page."""
-    bundle = gr.JSON(visible="hidden")  # in the page, so that its script can read it
+    # in the page, so that its script can read it; visible="hidden" is forgotten when the column around it appears
+    bundle = gr.JSON(elem_classes="pa-gone")
     with gr.Row(elem_id="pa-save", elem_classes="pa-save"):
         gr.HTML('<p class="pa-note">Save as</p>', apply_default_css=False)
         for kind, label in exports.KINDS.items():

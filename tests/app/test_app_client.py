@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -150,9 +151,22 @@ def test_a_missing_or_damaged_list_of_examples_is_no_error(tmp_path):
         (["--port", "seven"], "seven"),
         (["--nonsense"], "--nonsense"),
         (["--checkpoint", "no-such-model"], "no-such-model"),
+        (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),  # an address that no machine has
     ],
 )
 def test_a_wrong_flag_is_one_line_and_exit_code_2(flags, said):
+    refused(flags, said)
+
+
+def test_a_port_in_use_is_told_before_the_model_is_loaded():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused(["--port", str(taken.getsockname()[1])], "in use")
+
+
+def refused(flags: list[str], said: str) -> None:
+    """app.py with these flags ends with exit code 2 and one line."""
     run = subprocess.run(
         [sys.executable, str(ROOT / "app.py"), *flags],
         capture_output=True,

@@ -129,7 +129,10 @@ def test_files_to_save(tokenized, speech_wav, tmp_path):
         download.value.save_as(path)
         return path
 
+    empty_box = page.locator('[aria-label="Empty value"]:visible')
+    assert empty_box.count() == 0, "what hands the files over does not show"
     rows = list(csv.DictReader(io.StringIO(saved("csv").read_text(encoding="utf-8"))))
+    assert empty_box.count() == 0
     assert len(rows) == page.locator(".pa-chip").count()
     with zipfile.ZipFile(saved("zip")) as archive:
         assert archive.testzip() is None
