@@ -212,7 +212,10 @@ def test_uploads_lie_in_a_folder_of_the_apps_own_that_nobody_else_can_read(tiny_
     seen = []
 
     class Page:
-        def launch(self, **_: object) -> None:
+        def launch(self, **_: object) -> tuple[object, str, None]:
+            return None, "http://127.0.0.1:7860/", None
+
+        def block_thread(self) -> None:
             folder = Path(os.environ["GRADIO_TEMP_DIR"])
             seen.append((folder, folder.stat().st_mode & 0o077))
 

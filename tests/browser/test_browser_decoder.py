@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.browser.looks import check_accessible, check_fits
+from tests.browser.looks import check_accessible, check_fits, settle
 from tests.browser.test_browser_tokenize import tokenize, upload
 
 LANES_TOP_JS = "document.querySelector('.pa-lane').getBoundingClientRect().top + window.scrollY"
@@ -33,6 +33,7 @@ def open_panels(page) -> None:
     page.get_by_text("How the decoder read the audio").click()
     page.wait_for_selector("#pa-attention .main-svg")
     page.locator("#pa-rewriting").get_by_text("Write it again").first.click()
+    settle(page)  # a field that has just appeared forgets what is typed at once
     page.locator("#pa-rewriting input[type=number]").first.fill("12")
     page.locator("#pa-rewriting input[type=number]").first.press("Tab")
     page.click("#pa-rewrite")

@@ -21,7 +21,7 @@ from tests.conftest import babble
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[2]
 KILLS = 10
-RECORDINGS = 150
+RECORDINGS = 400
 
 
 # small batches: recordings are stored a few at a time, so that a kill finds it at any kind of work

@@ -80,8 +80,8 @@ def wait_for_step(out: Path, step: int, process: subprocess.Popen) -> None:
             with safe_open(out / "state.safetensors", "pt") as file:
                 if json.loads(file.metadata()["progress"])["step"] >= step:
                     return
-        except (OSError, ValueError, TypeError):
-            pass
+        except (OSError, ValueError, TypeError, RuntimeError):
+            pass  # not there yet, or replaced while it was opened
         time.sleep(0.02)
     raise AssertionError(f"the run never reached step {step}: {process.communicate()}")
 
