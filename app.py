@@ -85,7 +85,6 @@ def make_services(options: argparse.Namespace) -> Services:
     if options.mic:
         find_microphone()  # what is missing is told now, not when somebody presses Start
     services = Services(options.checkpoint, "cpu" if slots else options.device, options.public, options.mic, slots)
-    print(f"Loading {options.checkpoint} …", flush=True)
     services.tokenizer()
     return services
 
@@ -95,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         check_address(options.host, options.port)
+        print(f"Loading {options.checkpoint} …", flush=True)  # importing torch takes most of the wait
         services = make_services(options)
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ _MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 
 
 def one_line(text: str) -> str:
-    """A message or name without line breaks and control characters."""
+    """A whole message without line breaks and control characters; `home.one_line` is for names, and shortens."""
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 

@@ -246,8 +246,10 @@ def test_figures_and_words_of_a_run(settings):
     assert train_words.before_after_html(look) == "", "nothing is measured yet"
 
 
-def test_a_real_run_is_found_by_another_app_stopped_and_tells_what_it_left_out(settings, tmp_path: Path, speech):
-    """A process of its own and a poisoned clip; resuming it to the end is a test of the browser's."""
+def test_a_real_run_from_start_to_a_checkpoint_that_tokenizes(settings, tmp_path: Path, speech, services: Services):
+    """The whole way: a process of its own, a poisoned clip, stop, resume, and the new checkpoint in the list."""
+    import pairalign
+
     uploads = []
     for k in range(6):
         uploads.append(str(tmp_path / f"clip{k}.wav"))
@@ -255,12 +257,22 @@ def test_a_real_run_is_found_by_another_app_stopped_and_tells_what_it_left_out(s
     (tmp_path / "poison.wav").write_bytes(b"RIFF\x00\x00\x00\x00WAVEjunk" * 30)
     runs = TrainingRuns()
     runs.start(settings, [*uploads, str(tmp_path / "poison.wav")])
-    wait(runs, lambda look: look.status.step >= 2)
+    look = wait(runs, lambda look: look.status.step >= 2)
     assert TrainingRuns().current() == "mine", "another app finds it"
     runs.stop("mine")
     look = wait(runs, lambda look: not look.active)
-    assert look.state == "stopped" and look.can_resume, look.status
+    assert look.state == "stopped", look.status
     assert any("poison" in note for note in look.status.notes)
+    before = look.status.step
+    runs.resume("mine")
+    look = wait(runs, lambda look: not look.active)
+    assert look.state == "done" and look.status.step > before, look.status
+    assert "mine" in pairalign.available()
+    services = Services(str(settings.init), device="cpu")
+    services.use("mine")
+    assert len(services.tokenizer().tokenize(speech)) > 0
+    shown = train_words.before_after_html(look) + train_words.examples_html(look, 0, "player")
+    assert "pa-chip" in shown and "Separation" in shown
 
 
 def wait(runs: TrainingRuns, until, seconds: float = 150):

@@ -29,7 +29,7 @@ def check_accessible(page) -> None:
         for one in found
         for node in one["nodes"]
     ]
-    assert told == []
+    assert told == [], "\n".join(told)  # pytest explains plain asserts of test modules only
 
 
 def check_fits(page) -> None:
