@@ -15,6 +15,7 @@ import numpy as np
 from app.lessons import lesson
 from app.services import Services, to_int16
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString, edit_distance, normalized_distance
 
 PAUSE_S = 0.35  # between clips of one answer
@@ -81,7 +82,7 @@ def _ask(tokenizer: Any, name: str, heard: Mapping[str, Example]) -> Answer:
     try:
         return ANSWERS[name](tokenizer, heard)
     except KeyError as error:
-        raise ValueError(f"This lesson needs the shipped recording {error.args[0]}, which is missing.") from None
+        raise PairAlignError(f"This lesson needs the shipped recording {error.args[0]}, which is missing.") from None
 
 
 def _repeat(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
@@ -132,7 +133,7 @@ def _meaning(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
 
 
 def _slide(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
-    from pairalign.sweep import sweep_batch
+    from pairalign.sweeps.sweep import sweep_batch
 
     window_s, stop_ms, rows, excess = 2.5, 100.0, [], {}
     waves = [

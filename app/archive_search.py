@@ -23,6 +23,7 @@ from pairalign.archive.column import pack_arrays
 from pairalign.archive.decoder import LIMITS
 from pairalign.archive.hit import Hit
 from pairalign.audio import SAMPLE_RATE_HZ, slice_audio
+from pairalign.errors import PairAlignError
 from pairalign.excerpt import read_excerpt
 from pairalign.strings import TokenString, ids_from_text
 from pairalign.windows import LONGEST_S
@@ -48,11 +49,11 @@ class Options:
     def checked(self) -> Options:
         """The same, or ValueError for values that a browser should not have sent."""
         if self.mode not in MODES:
-            raise ValueError(f"mode is {str(self.mode)[:40]!r}; use one of {', '.join(MODES)}.")
+            raise PairAlignError(f"mode is {str(self.mode)[:40]!r}; use one of {', '.join(MODES)}.")
         if not isinstance(self.top, int) or not 1 <= self.top <= MOST_HITS:
-            raise ValueError(f"top is {str(self.top)[:40]}; ask for 1 to {MOST_HITS} hits.")
+            raise PairAlignError(f"top is {str(self.top)[:40]}; ask for 1 to {MOST_HITS} hits.")
         if len(self.pattern) > MAX_PATTERN:
-            raise ValueError(f"The name to look for has more than {MAX_PATTERN} characters. Shorten it.")
+            raise PairAlignError(f"The name to look for has more than {MAX_PATTERN} characters. Shorten it.")
         return self
 
     @property
@@ -151,7 +152,7 @@ def part_of(wave: np.ndarray, start_s: float, length_s: float) -> np.ndarray:
     if len(wave) <= LONGEST_S * SAMPLE_RATE_HZ:
         return wave
     if not length_s <= LONGEST_QUERY_S:
-        raise ValueError(f"The part lasts {length_s:g} s; search for {LONGEST_QUERY_S:g} s or less.")
+        raise PairAlignError(f"The part lasts {length_s:g} s; search for {LONGEST_QUERY_S:g} s or less.")
     return slice_audio(wave, start_s, start_s + length_s)
 
 
@@ -163,18 +164,18 @@ def typed_string(archive: Archive, text: str, method: str) -> TokenString:
     model = archive.store.model()
     if model is None or method not in model.methods:
         kept = ", ".join(model.methods) if model else "nothing yet"
-        raise ValueError(f"This archive has no {str(method)[:40]} strings; it keeps {kept}.")
+        raise PairAlignError(f"This archive has no {str(method)[:40]} strings; it keeps {kept}.")
     text = "".join(text.split())
     if not 1 <= len(text) <= MOST_TOKENS:
-        raise ValueError(f"The token string has {len(text):,} characters; type or paste 1 to {MOST_TOKENS:,}.")
+        raise PairAlignError(f"The token string has {len(text):,} characters; type or paste 1 to {MOST_TOKENS:,}.")
     size, ids = model.methods[method], []
     for place, char in enumerate(text, start=1):
         try:
             ids += ids_from_text(char)
         except ValueError:
-            raise ValueError(f"Character {place}, “{char}”, stands for no token. Copy a token string.") from None
+            raise PairAlignError(f"Character {place}, “{char}”, stands for no token. Copy a token string.") from None
         if ids[-1] >= size:
-            raise ValueError(
+            raise PairAlignError(
                 f"Character {place}, “{char}”, is token {ids[-1]}, and this model has 0 to {size - 1}. Copy a string "
                 "that the loaded model wrote."
             )

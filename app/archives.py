@@ -16,6 +16,7 @@ from app.result import saving
 from app.services import Cancelled, Services
 from pairalign.archive.archive import Archive, ArchiveInfo
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
+from pairalign.errors import PairAlignError
 from pairalign.home import home, inside, is_name, one_line
 from pairalign.strings import TokenString
 
@@ -80,11 +81,13 @@ class Archives:
         self._require_writable(name)
         path = inside(self._folder(), name, "name of an archive", ".db")
         if path.exists():
-            raise ValueError(f"There is an archive {name} already. Open it, or choose another name.")
+            raise PairAlignError(f"There is an archive {name} already. Open it, or choose another name.")
         try:
             self._folder().mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"{self._folder()} cannot be made ({error.strerror}). Check its permissions.") from error
+            raise PairAlignError(
+                f"{self._folder()} cannot be made ({error.strerror}). Check its permissions."
+            ) from error
         Archive.open(path, SharedTokenizer(self.services))
         return name
 
@@ -123,7 +126,7 @@ class Archives:
         archive = self.open(name)
         paths = audio_files(_checked_folder(folder)) if folder.strip() else []
         if not paths and not uploads:
-            raise ValueError("There is nothing to add: choose files, or type the path of a folder with recordings.")
+            raise PairAlignError("There is nothing to add: choose files, or type the path of a folder with recordings.")
         before = archive.info().recordings
         copies: list[Path] = []
         with self.services.running(run_id) as check:
@@ -164,23 +167,25 @@ class Archives:
 
     def _path(self, name: str, model_sha256: str) -> Path:
         if not isinstance(name, str) or not 0 < len(name.strip()) <= MAX_PATH:
-            raise ValueError("No archive is chosen: choose one from the list.")
+            raise PairAlignError("No archive is chosen: choose one from the list.")
         if name == demo_archive.NAME:
             return demo_archive.path_for(model_sha256)
         if self.refusal:
-            raise ValueError(self.refusal)
+            raise PairAlignError(self.refusal)
         if name.strip().endswith(".db"):
             return Path(os.path.abspath(os.path.expanduser(name.strip())))
         path = inside(self._folder(), name, "name of an archive", ".db")
         if not path.exists():
-            raise ValueError(f"There is no archive {name}. Choose one from the list, or make it.")
+            raise PairAlignError(f"There is no archive {name}. Choose one from the list, or make it.")
         return path
 
     def _require_writable(self, name: str) -> None:
         if self.refusal:
-            raise ValueError(self.refusal)
+            raise PairAlignError(self.refusal)
         if name == demo_archive.NAME:
-            raise ValueError("The demo archive stays as it is. Make an archive of your own, then add recordings to it.")
+            raise PairAlignError(
+                "The demo archive stays as it is. Make an archive of your own, then add recordings to it."
+            )
 
     def _index_demo(
         self, path: Path, tokenizer: SharedTokenizer, progress: Callable[[Progress], None] | None = None
@@ -214,7 +219,7 @@ def figures_of(info: ArchiveInfo) -> dict[str, Any]:
 def _checked_folder(folder: str) -> Path:
     path = os.path.expanduser(folder.strip())  # unlike Path.expanduser, no error for a user that does not exist
     if len(folder) > MAX_PATH or not os.path.exists(path):
-        raise ValueError(f"{one_line(folder)}: there is no such folder on this computer. Check the path.")
+        raise PairAlignError(f"{one_line(folder)}: there is no such folder on this computer. Check the path.")
     return Path(path)
 
 
@@ -234,7 +239,9 @@ def _copy(upload: Path, folder: Path) -> Path:
         shutil.copyfile(upload, target)
     except OSError as error:
         target.unlink(missing_ok=True)
-        raise ValueError(f"{upload.name} cannot be copied to {folder} ({error.strerror}). Is the disk full?") from error
+        raise PairAlignError(
+            f"{upload.name} cannot be copied to {folder} ({error.strerror}). Is the disk full?"
+        ) from error
     return target
 
 

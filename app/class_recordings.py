@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
 from pairalign.checkpoint import atomic_write_json
+from pairalign.errors import PairAlignError
 from pairalign.home import checked_name, home, inside, one_line
 from pairalign.training.corpora import write_manifest
 
@@ -28,7 +29,7 @@ TAKE_LIMITS = AudioLimits(max_duration_s=20.0)
 SOME_WORDS = ("harbour", "garden", "morning", "train", "water", "seven", "yellow", "paper", "winter", "music")
 
 
-class ClassError(ValueError):
+class ClassError(PairAlignError):
     """What cannot be recorded or changed, and what to do instead."""
 
 
@@ -192,10 +193,10 @@ def prompts_of(text: str) -> tuple[str, ...]:
 def _take(file: str, speaker: str, transcript: str, duration_s: float) -> Take:
     """A take as its file tells it, whatever has happened to that. Raises: ValueError or TypeError."""
     if not (isinstance(speaker, str) and isinstance(transcript, str)):
-        raise ValueError("a take must have a speaker and a transcript")
+        raise PairAlignError("a take must have a speaker and a transcript")
     seconds = float(duration_s)
     if not 0 <= seconds < 1e6:
-        raise ValueError(f"a take lasts {duration_s} s")
+        raise PairAlignError(f"a take lasts {duration_s} s")
     return Take(Path(file).name, speaker, transcript, seconds)
 
 

@@ -12,6 +12,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from pairalign.errors import PairAlignError
 from pairalign.home import home
 
 NAME = "demo"
@@ -33,7 +34,9 @@ def files() -> list[Path]:
     """The recordings. Raises: ValueError when this installation has none."""
     found = [FOLDER / name for name in entries() if (FOLDER / name).is_file()]
     if not found:
-        raise ValueError("The recordings of the demo archive are missing (app/examples/archive). Reinstall PairAlign.")
+        raise PairAlignError(
+            "The recordings of the demo archive are missing (app/examples/archive). Reinstall PairAlign."
+        )
     return found
 
 

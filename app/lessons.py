@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.view_settings import ViewSettings
+from pairalign.errors import PairAlignError
 
 
 @dataclass(frozen=True)
@@ -97,5 +98,5 @@ def lesson(name: str) -> Lesson:
     """The lesson of that name. Raises: ValueError when there is none."""
     found = next((one for one in LESSONS if one.name == name), None)
     if found is None:
-        raise ValueError(f"There is no lesson {name!r}; use one of {', '.join(one.name for one in LESSONS)}.")
+        raise PairAlignError(f"There is no lesson {name!r}; use one of {', '.join(one.name for one in LESSONS)}.")
     return found

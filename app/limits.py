@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pairalign.sweep import MAX_STEPS
+from pairalign.sweeps.sweep import MAX_STEPS
 
 
 @dataclass(frozen=True)

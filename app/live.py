@@ -18,6 +18,7 @@ import torch
 
 from app.services import MEL_RANGE_NATS, Services, to_int16
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.features import HOP_SAMPLES, WINDOW_SAMPLES, raw_log_mel
 from pairalign.microphone import Capture, find_microphone, microphones
 from pairalign.streaming import KEPT_S, LiveToken, Stream, Update
@@ -61,13 +62,13 @@ class LiveStreams:
     def open(self, rate_hz: Any) -> dict[str, Any]:
         """Begin a stream of samples that the page sends."""
         if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float):
-            raise ValueError("The browser did not tell the sample rate of its microphone.")
+            raise PairAlignError("The browser did not tell the sample rate of its microphone.")
         return {"stream": self._add(_Live(Stream(rate_hz)))}
 
     def open_microphone(self, index: Any) -> dict[str, Any]:
         """Begin a stream from a microphone of the server, where that was allowed at its start."""
         if not self.services.microphone:
-            raise ValueError("The server's microphone is off; start the app with --mic to use it.")
+            raise PairAlignError("The server's microphone is off; start the app with --mic to use it.")
         microphone = find_microphone(index if isinstance(index, int) else None)
         capture = Capture(microphone)
         try:
@@ -82,18 +83,18 @@ class LiveStreams:
         live = self._find(name)
         most = int(MAX_CHUNK_S * live.stream.rate_hz) * 2
         if not isinstance(pcm, str) or len(pcm) > most * 4 // 3 + 4:
-            raise ValueError(f"A piece of a stream holds at most {MAX_CHUNK_S:g} seconds of sound.")
+            raise PairAlignError(f"A piece of a stream holds at most {MAX_CHUNK_S:g} seconds of sound.")
         try:
             samples = np.frombuffer(base64.b64decode(pcm, validate=True), "<i2")
         except (binascii.Error, ValueError):
-            raise ValueError("The sound that arrived is damaged; press Start again.") from None
+            raise PairAlignError("The sound that arrived is damaged; press Start again.") from None
         return self._update(live, samples)
 
     def poll(self, name: Any, paused: Any = False) -> dict[str, Any]:
         """What the server's microphone heard since the last time, with its sound; nothing of it while paused."""
         live = self._find(name)
         if live.capture is None:
-            raise ValueError("This stream comes from the browser, not from the server's microphone.")
+            raise PairAlignError("This stream comes from the browser, not from the server's microphone.")
         heard = live.capture.read()
         heard = heard[:0] if paused is True else heard
         return self._update(live, heard) | {"pcm": _base64(to_int16(heard).tobytes())}
@@ -113,7 +114,7 @@ class LiveStreams:
     def keep(self, name: Any, seconds: float) -> np.ndarray:
         """The last seconds (T,) int16 at 16 kHz."""
         if not name:
-            raise ValueError("There is no sound yet: press Start and say something first.")
+            raise PairAlignError("There is no sound yet: press Start and say something first.")
         return to_int16(self._find(name).stream.audio(seconds))
 
     def _add(self, live: _Live) -> str:
@@ -124,7 +125,7 @@ class LiveStreams:
             self.close(name)
         with self._lock:
             if len(self._streams) >= MAX_STREAMS[self.services.public]:
-                raise ValueError("Too many pages are listening at once. Try again in some minutes.")
+                raise PairAlignError("Too many pages are listening at once. Try again in some minutes.")
             name = secrets.token_urlsafe(16)
             self._streams[name] = live
         return name
@@ -132,7 +133,7 @@ class LiveStreams:
     def _find(self, name: Any) -> _Live:
         live = self._streams.get(name) if isinstance(name, str) else None
         if live is None:
-            raise ValueError("The server no longer has this stream. Press Start to begin a new one.")
+            raise PairAlignError("The server no longer has this stream. Press Start to begin a new one.")
         live.used = time.monotonic()
         return live
 

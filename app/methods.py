@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.services import Services
+from pairalign.errors import PairAlignError
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ def check(services: Services, chosen: Sequence[str] | None) -> tuple[str, ...]:
     unknown = [str(name)[:40] for name in chosen or () if name not in allowed]
     if unknown or not chosen:
         wrong = f"{', '.join(unknown)} cannot be written with this checkpoint" if unknown else "no method is chosen"
-        raise ValueError(f"{wrong}; choose from {', '.join(allowed)}.")
+        raise PairAlignError(f"{wrong}; choose from {', '.join(allowed)}.")
     return tuple(name for name in allowed if name in chosen)

@@ -14,6 +14,7 @@ import gradio as gr
 
 from app.recordings import Source
 from app.services import Cancelled, Services
+from pairalign.errors import PairAlignError
 from pairalign.home import one_line
 
 LOG = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def readably(work: Callable[[], _Result]) -> _Result:
         return work()
     except (Cancelled, gr.Error):
         raise
-    except ValueError as error:
+    except PairAlignError as error:
         # the toast renders HTML, and the message may quote a file name
         message = html.escape(one_line(error, 1_000), quote=False)
         raise gr.Error(message, duration=ERROR_SHOWN_S, print_exception=False) from None

@@ -11,6 +11,7 @@ import numpy as np
 
 from app.services import Progress, Services
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ def read_all(
     Raises: ValueError when there are too many, or when none is left.
     """
     if not sources:
-        raise ValueError("There is no recording: tick the examples, upload files, or record one above.")
+        raise PairAlignError("There is no recording: tick the examples, upload files, or record one above.")
     allowed = services.allowed
     if len(sources) > allowed.recordings:
-        raise ValueError(
+        raise PairAlignError(
             f"{len(sources)} recordings are too many at once; use {allowed.recordings} or fewer{allowed.way_out}."
         )
     found: dict[bytes, Recording] = {}
@@ -63,7 +64,7 @@ def read_all(
         except ValueError as error:
             left_out.append(f"{source.name}: {_reason(error, source)}")
     if not found:
-        raise ValueError(f"No recording could be used. {'; '.join(left_out)}")
+        raise PairAlignError(f"No recording could be used. {'; '.join(left_out)}")
     return list(found.values()), left_out
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString
 
 
@@ -90,7 +91,7 @@ class TokenizeResult:
 def still_kept(result: TokenizeResult | None) -> TokenizeResult:
     """The result that a page still holds on the server. Raises ValueError when it was let go."""
     if result is None:
-        raise ValueError("The result is no longer on the server: press Tokenize again.")
+        raise PairAlignError("The result is no longer on the server: press Tokenize again.")
     return result
 
 

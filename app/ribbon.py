@@ -8,7 +8,7 @@ from app.colours import hue
 from app.methods import LOOKS
 from app.trajectories import SweepResult
 from pairalign.strings import TokenString, align
-from pairalign.sweep import KINDS
+from pairalign.sweeps.sweep import KINDS
 
 MAX_ROWS = 41  # a longer sweep shows every second step, or every third …
 RIBBON_PX = 900  # least width; on a small screen the ribbon scrolls inside itself

@@ -16,6 +16,7 @@ from app.services import ModelInfo, Progress, Services, portion
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.checkpoint import plain_json
 from pairalign.codec import through_codec
+from pairalign.errors import PairAlignError
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.protocols import QUIETEST_PEAK, SHIFT_S
@@ -121,7 +122,7 @@ def loudest_part(wave: np.ndarray) -> np.ndarray:
     Raises: ValueError when the recording is too short for that, or silent.
     """
     if len(wave) < SHORTEST_S * SAMPLE_RATE_HZ:
-        raise ValueError(f"lasts {len(wave) / SAMPLE_RATE_HZ:.2f} s; at least {SHORTEST_S:.2f} s are needed.")
+        raise PairAlignError(f"lasts {len(wave) / SAMPLE_RATE_HZ:.2f} s; at least {SHORTEST_S:.2f} s are needed.")
     size, hop = round((WINDOW_S + SHIFT_S) * SAMPLE_RATE_HZ), round(GRID_S * SAMPLE_RATE_HZ)
     energy = np.concatenate([[0.0], np.cumsum(np.square(wave, dtype=np.float64))])
     starts = np.arange(0, max(len(wave) - size, 0) + 1, hop)

@@ -17,6 +17,7 @@ from app import limits
 from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
 from app.zero_gpu import Slots
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString
 
 ENVELOPE_BINS = 1_000  # each bin is one minimum and one maximum: 2,000 points at most reach the browser
@@ -122,7 +123,7 @@ class Services:
         Raises: ValueError when it cannot be loaded (the old one stays), or when strangers share the app.
         """
         if self.public or self._slots:
-            raise ValueError("The checkpoint of a public app cannot be changed: start your own with python app.py.")
+            raise PairAlignError("The checkpoint of a public app cannot be changed: start your own with python app.py.")
         loaded = pairalign.load(checkpoint, device=self.device)
         with self._load_lock:
             self._tokenizer, self.checkpoint = loaded, checkpoint
@@ -152,7 +153,7 @@ class Services:
         unknown = [method for method in chosen if method not in known]
         if unknown or not chosen:
             wrong = f"{unknown[0]!r} is none that this checkpoint can make" if unknown else "none is chosen"
-            raise ValueError(f"Kinds of token strings: {wrong}. Choose one or more of {', '.join(known)}.")
+            raise PairAlignError(f"Kinds of token strings: {wrong}. Choose one or more of {', '.join(known)}.")
         return [method for method in known if method in chosen]
 
     def tokenize(
@@ -200,7 +201,7 @@ class Services:
     def read(self, path: str | Path | None) -> np.ndarray:
         """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""
         if not path:
-            raise ValueError("There is no recording yet: record or upload one above, or choose an example.")
+            raise PairAlignError("There is no recording yet: record or upload one above, or choose an example.")
         return read_audio(path, self.limits)
 
     def stop(self, run_id: str) -> bool:

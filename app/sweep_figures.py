@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from app.figures import GRID_COLOUR, TEXT_COLOUR
 from app.methods import LOOKS
 from app.trajectories import AverageResult, SweepResult
-from pairalign.sweep import Trajectory
+from pairalign.sweeps.sweep import Trajectory
 
 AXIS_TITLES = {
     "shift": "window starts later by (ms)",

@@ -9,8 +9,8 @@ from app.methods import LOOKS
 from app.ribbon import step_label
 from app.tables import ReadRow, Row, estimate_cell, measures_table, number, table
 from app.trajectories import AverageResult, SweepResult
-from pairalign.sweep import KINDS
-from pairalign.trajectory import BOUNDED_BELOW, Trajectory
+from pairalign.sweeps.sweep import KINDS
+from pairalign.sweeps.trajectory import BOUNDED_BELOW, Trajectory
 from pairalign.windows import WINDOW_S
 
 # name of the measure in an average (drift.measure_drift), and what it tells

@@ -24,6 +24,7 @@ from typing import Any
 import pairalign
 from app.exports import safe_stem
 from pairalign.checkpoint import own_checkpoints, read_sidecar
+from pairalign.errors import PairAlignError
 from pairalign.home import inside
 from pairalign.lock import holder
 from pairalign.training.corpora import write_manifest
@@ -43,7 +44,7 @@ SHARING = {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED"
 DIED = "died"  # a state that no process writes: the status says it works, and no process does
 
 
-class TrainingError(ValueError):
+class TrainingError(PairAlignError):
     """What cannot be done, and what to do instead."""
 
 

@@ -18,10 +18,11 @@ from app.recordings import Source
 from app.services import ModelInfo, Progress, Services, portion, to_int16
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.checkpoint import plain_json
+from pairalign.errors import PairAlignError
 from pairalign.evaluation import drift
 from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, Trajectory, heard_at, sweep_methods, sweep_values
+from pairalign.sweeps.sweep import KINDS, Trajectory, heard_at, sweep_methods, sweep_values
 from pairalign.windows import WINDOW_S
 
 SHORTEST_WINDOW_S = 0.5  # less than that holds a handful of tokens, and every distance is a large one
@@ -46,9 +47,9 @@ class SweepSettings:
         for name in ("stop", "step", "start_s"):
             number = getattr(self, name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
-                raise ValueError(f"{name} is {str(number)[:40]!r}; use a number.")
+                raise PairAlignError(f"{name} is {str(number)[:40]!r}; use a number.")
         if not 0 <= self.start_s < math.inf:
-            raise ValueError(f"start_s is {self.start_s:g}; use 0 or more seconds.")
+            raise PairAlignError(f"start_s is {self.start_s:g}; use 0 or more seconds.")
         return sweep_values(*self.numbers)
 
     @property
@@ -71,7 +72,7 @@ class SweepSettings:
         if room_s < SHORTEST_WINDOW_S:
             needed_s = self.start_s + self.reach_s + SHORTEST_WINDOW_S
             smaller = "a smaller start or stop" if self.kind == "shift" else "a smaller start"
-            raise ValueError(
+            raise PairAlignError(
                 f"the recording lasts {samples / SAMPLE_RATE_HZ:.2f} s and this sweep needs at least {needed_s:.2f} s;"
                 f" use a longer recording or {smaller}."
             )
@@ -201,7 +202,7 @@ def _checked(services: Services, settings: SweepSettings) -> SweepSettings:
     """The settings with methods that the checkpoint has. Raises ValueError for wrong numbers, before audio is read."""
     values, allowed = settings.values, services.allowed  # raises where the numbers make no sweep
     if len(values) > allowed.sweep_values:
-        raise ValueError(
+        raise PairAlignError(
             f"a sweep of {len(values)} values is too large here; {allowed.sweep_values} are allowed at once. Use a"
             f" larger step{allowed.way_out}."
         )
@@ -222,9 +223,9 @@ def _sweep_all(
 
 def _check_size(allowed: RunLimits, recordings_count: int, values_count: int) -> None:
     if values_count < 3:
-        raise ValueError("an average needs a sweep of at least two steps; use a smaller step.")
+        raise PairAlignError("an average needs a sweep of at least two steps; use a smaller step.")
     if recordings_count * values_count > allowed.average_windows:
-        raise ValueError(
+        raise PairAlignError(
             f"{recordings_count} recordings at {values_count} values are {recordings_count * values_count:,} windows;"
             f" {allowed.average_windows:,} are allowed at once. Use a larger step or fewer recordings{allowed.way_out}."
         )

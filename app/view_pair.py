@@ -17,6 +17,7 @@ from app.services import ModelInfo, Progress, Services, TokenizeResult, mel_imag
 from app.view_settings import ViewSettings
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.codec import through_codec
+from pairalign.errors import PairAlignError
 from pairalign.likelihood import log_likelihoods
 from pairalign.strings import TokenString, align, jaccard, lcs_ratio
 from pairalign.tokenizer import Tokenizer
@@ -179,7 +180,7 @@ def _source(
     latest_s = max(duration_s - SHORTEST_S - settings.shift_ms / 1000, 0.0)
     numeric = isinstance(start_s, int | float) and not isinstance(start_s, bool)
     if not numeric or not 0 <= start_s <= latest_s + 1e-6:
-        raise ValueError(
+        raise PairAlignError(
             f"The start is {str(start_s)[:20]!r}; for this recording of {duration_s:.2f} s and this view use 0 to"
             f" {latest_s:.2f} s."
         )

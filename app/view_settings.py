@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from pairalign.codec import CODECS
+from pairalign.errors import PairAlignError
 from pairalign.views import EQUALISER_POINTS, STRONG, ViewParameters, draw_parameters
 
 MAX_SEED = 999_999
@@ -64,17 +65,17 @@ class ViewSettings:
         object.__setattr__(self, "seed", int(self.seed))
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}.")
+                raise PairAlignError(f"{name} is {getattr(self, name)!r}; use one of {', '.join(allowed)}.")
 
     @staticmethod
     def from_dict(values: Mapping[str, Any] | None) -> ViewSettings:
         """Settings from names and numbers; what is not named stays as recorded."""
         if not isinstance(values or {}, Mapping):
-            raise ValueError(f'A view is an object such as {{"speed": 1.1}}, not {str(values)[:40]!r}.')
+            raise PairAlignError(f'A view is an object such as {{"speed": 1.1}}, not {str(values)[:40]!r}.')
         known = [field.name for field in fields(ViewSettings)]
         unknown = [str(name) for name in values or {} if name not in known]
         if unknown:
-            raise ValueError(f"A view has no parameter {unknown[0][:40]!r}; use {', '.join(known)}.")
+            raise PairAlignError(f"A view has no parameter {unknown[0][:40]!r}; use {', '.join(known)}.")
         return ViewSettings(**(values or {}))
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +119,9 @@ class ViewSettings:
 def _number(name: str, value: Any, control: Control) -> float:
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if not numeric or not control.lowest <= value <= control.highest:  # also where it is NaN
-        raise ValueError(f"{name} is {str(value)[:40]!r}; use a number from {control.lowest:g} to {control.highest:g}.")
+        raise PairAlignError(
+            f"{name} is {str(value)[:40]!r}; use a number from {control.lowest:g} to {control.highest:g}."
+        )
     return float(value)
 
 

@@ -16,6 +16,8 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pairalign.errors import PairAlignError
+
 SLOT_S = 10  # asked for; work that lasts longer may be ended
 _Result = TypeVar("_Result")
 
@@ -33,7 +35,7 @@ def open_slots(checkpoint: str) -> Slots:
     try:
         import spaces  # it changes torch, so that a model may be put on a GPU that is not there yet
     except ImportError:
-        raise ValueError("SPACES_ZERO_GPU is set, but the package spaces is missing: pip install spaces.") from None
+        raise PairAlignError("SPACES_ZERO_GPU is set, but the package spaces is missing: pip install spaces.") from None
     import pairalign
 
     spaces.disable_gradio_auto_wrap()  # or Gradio might run every handler in a slot, with all that it changes
@@ -49,7 +51,7 @@ class Slots:
         def slot(work: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, str | None]:
             try:
                 return work(tokenizer, *args, **options), None
-            except ValueError as error:  # a user's mistake; of an exception only the name would arrive
+            except PairAlignError as error:  # a user's mistake; of an exception only the name would arrive
                 return None, str(error)
 
         self.device: str = tokenizer.device
@@ -62,5 +64,5 @@ class Slots:
         """
         value, mistake = self._slot(work, args, options)
         if mistake is not None:
-            raise ValueError(mistake)
+            raise PairAlignError(mistake)
         return value

@@ -96,7 +96,7 @@ def measure_sweep(checkpoint: str, rounds: int) -> list[float]:
     """Milliseconds of a sweep over 21 shifts of a window of 3 s, all default methods."""
     import pairalign
     from pairalign.audio import read_audio
-    from pairalign.sweep import sweep_methods
+    from pairalign.sweeps.sweep import sweep_methods
 
     tokenizer, wave, waits = pairalign.load(checkpoint), read_audio(LONGER), []
     for _ in range(rounds + 1):

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from pairalign.archive.errors import ArchiveError
 from pairalign.audio import AudioError
 from pairalign.checkpoint import CheckpointError, available
+from pairalign.errors import PairAlignError
 from pairalign.strings import Alignment, Edit, TokenString, align
-
-# not lazily like what needs torch: importing the module later would put it in the place of its function
-from pairalign.sweep import Trajectory, sweep
+from pairalign.sweeps.sweep import Trajectory, sweep
 
 if TYPE_CHECKING:
     from pairalign.archive.archive import Archive
@@ -30,6 +29,7 @@ __all__ = [
     "CheckpointError",
     "DecodingOptions",
     "Edit",
+    "PairAlignError",
     "Stream",
     "TokenString",
     "Tokenizer",

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from pairalign.errors import PairAlignError
 from pairalign.threads import shares, thread_pool
 from pairalign.windows import Window
 
@@ -31,7 +32,7 @@ def each_window(
     threads: of a CPU that may be used; with more than one, several batches are worked on side by side.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; use 1 or more.")
+        raise PairAlignError(f"batch_size is {batch_size}; use 1 or more.")
     jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
     # windows of like length share a batch: less padding, same strings
     order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pairalign.errors import PairAlignError
 from pairalign.home import home, is_name, one_line
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _KEYS: dict[str, type] = {
 }
 
 
-class CheckpointError(ValueError):
+class CheckpointError(PairAlignError):
     """A checkpoint cannot be used or written. The message says what is wrong and what to do."""
 
 

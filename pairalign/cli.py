@@ -15,10 +15,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pairalign import terminal
+from pairalign.errors import PairAlignError
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
@@ -46,7 +46,7 @@ _ADVICE = {
 }
 
 
-class UsageError(ValueError):
+class UsageError(PairAlignError):
     """Arguments that cannot be served."""
 
 
@@ -127,7 +127,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def _add_sweep_arguments(sweep: argparse.ArgumentParser, methods: str) -> None:
-    from pairalign.sweep import KINDS
+    from pairalign.sweeps.sweep import KINDS
 
     stops = ", ".join(f"{kind.stop:g} {kind.unit} ({name})" for name, kind in KINDS.items())
     steps = ", ".join(f"{kind.step:g} {kind.unit} ({name})" for name, kind in KINDS.items())
@@ -212,7 +212,7 @@ def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 def _sweep(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from pairalign.audio import read_audio
-    from pairalign.sweep import sweep, sweep_values
+    from pairalign.sweeps.sweep import sweep, sweep_values
 
     values = sweep_values(args.kind, args.stop, args.step)  # a mistake is told before the model is loaded
     tok = _load(args, _names(args.method))
@@ -233,18 +233,12 @@ def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 def _is_users_mistake(error: Exception) -> bool:
-    """A ValueError that this library raises on purpose, or a file that cannot be reached; any other error is a bug."""
+    """An error that this library raises on purpose, or a file that cannot be reached; any other error is a bug."""
     if isinstance(error, OSError) and error.errno in _ADVICE:
         return True
     if isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)):
         return error.filename is not None
-    if not isinstance(error, ValueError):
-        return False
-    if type(error).__module__.split(".")[0] == "pairalign":
-        return True
-    # a bare ValueError is on purpose where one of our own lines says raise, and a bug where numpy or torch says it
-    origin = traceback.extract_tb(error.__traceback__)[-1]
-    return Path(origin.filename).is_relative_to(Path(__file__).parent) and (origin.line or "raise").startswith("raise")
+    return isinstance(error, PairAlignError)
 
 
 def _message(error: Exception) -> str:

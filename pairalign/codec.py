@@ -14,6 +14,7 @@ import torch
 from torchaudio.functional import highpass_biquad, resample
 
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 
 CODECS = ("none", "telephone", "mp3", "opus")
 TELEPHONE_RATE_HZ = 8000
@@ -39,10 +40,10 @@ def through_codec(wave: np.ndarray, codec: str) -> np.ndarray:
     Raises: ValueError for an unknown codec, or samples that are not (T,) of finite numbers.
     """
     if codec not in CODECS:
-        raise ValueError(f"codec is {codec!r}; use one of {', '.join(CODECS)}.")
+        raise PairAlignError(f"codec is {codec!r}; use one of {', '.join(CODECS)}.")
     wave = np.asarray(wave, dtype=np.float32)
     if wave.ndim != 1 or not len(wave) or not np.isfinite(wave).all():
-        raise ValueError(f"a codec takes finite samples of shape (time,), at least one; these are {wave.shape}.")
+        raise PairAlignError(f"a codec takes finite samples of shape (time,), at least one; these are {wave.shape}.")
     if codec == "none":
         return wave
     clipped = wave.clip(-1.0, 1.0)

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from pairalign.errors import PairAlignError
+
 READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF or NIST SPHERE"
 
 _WAV_PCM, _WAV_FLOAT, _WAV_EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
@@ -52,7 +54,7 @@ _FOREIGN = {
 }
 
 
-class AudioError(ValueError):
+class AudioError(PairAlignError):
     """A recording cannot be used. The message says what is wrong, what is allowed and what to do."""
 
 

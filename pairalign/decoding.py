@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pairalign.beam_search import Decoded, beam_search, constrain
+from pairalign.errors import PairAlignError
 from pairalign.evidence import Evidence
 from pairalign.features import MEL_RATE_HZ, LogMel
 from pairalign.model.decoder import Condition, Decoder
@@ -39,24 +40,24 @@ class DecodingOptions:
 
     def __post_init__(self) -> None:
         if not 1 <= self.beam <= 16:
-            raise ValueError(f"beam is {self.beam}; use a whole number from 1 (greedy) to 16.")
+            raise PairAlignError(f"beam is {self.beam}; use a whole number from 1 (greedy) to 16.")
         if not 0 <= self.evidence <= 100:
-            raise ValueError(f"evidence is {self.evidence}; use 0 (none) to 100.")
+            raise PairAlignError(f"evidence is {self.evidence}; use 0 (none) to 100.")
         if not 0 <= self.min_rate_hz < self.max_rate_hz <= 50:
-            raise ValueError(
+            raise PairAlignError(
                 f"min_rate_hz {self.min_rate_hz} and max_rate_hz {self.max_rate_hz} must satisfy 0 <= min < max <= 50."
             )
         if not 0 <= self.temperature <= 10:
-            raise ValueError(f"temperature is {self.temperature}; use 0 (the most likely string) to 10.")
+            raise PairAlignError(f"temperature is {self.temperature}; use 0 (the most likely string) to 10.")
         if self.temperature > 0 and self.beam > 1:
-            raise ValueError(
+            raise PairAlignError(
                 f"temperature is {self.temperature} and beam is {self.beam}; a beam search draws nothing. "
                 "Use beam 1 to draw a string, or temperature 0 to search for the best one."
             )
         if self.seed != int(self.seed) or not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed is {self.seed}; use a whole number from 0.")
+            raise PairAlignError(f"seed is {self.seed}; use a whole number from 0.")
         if self.wanted_tokens is not None and (self.wanted_tokens != int(self.wanted_tokens) or self.wanted_tokens < 1):
-            raise ValueError(f"wanted_tokens is {self.wanted_tokens}; use a whole number from 1, or None for any.")
+            raise PairAlignError(f"wanted_tokens is {self.wanted_tokens}; use a whole number from 1, or None for any.")
 
 
 def length_limits(features: LogMel, options: DecodingOptions) -> tuple[torch.Tensor, torch.Tensor]:

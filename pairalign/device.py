@@ -2,13 +2,15 @@
 
 import torch
 
+from pairalign.errors import PairAlignError
+
 
 def pick_device(wanted: str = "auto") -> str:
     """Turn ``auto | cpu | cuda`` into a torch device name. Raises ValueError for anything else or a missing GPU."""
     if wanted not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device is {wanted!r}; use auto, cpu or cuda.")
+        raise PairAlignError(f"device is {wanted!r}; use auto, cpu or cuda.")
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is cuda, but PyTorch finds no CUDA GPU here; use auto or cpu.")
+        raise PairAlignError("device is cuda, but PyTorch finds no CUDA GPU here; use auto or cpu.")
     if wanted == "cpu" or not torch.cuda.is_available():
         return "cpu"
     torch.backends.cudnn.allow_tf32 = False  # rounded convolutions would give other codes than the CPU

@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Mapping
 
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString, glyph
 
 COLUMNS = ("method", "index", "id", "glyph", "start_s", "end_s", "probability")
@@ -36,7 +37,7 @@ def to_textgrid(strings: Mapping[str, TokenString]) -> str:
     """
     end_s = max((string.duration_s for string in strings.values()), default=0.0)
     if not end_s > 0:
-        raise ValueError("a TextGrid needs at least one string of a recording that lasts longer than 0 s.")
+        raise PairAlignError("a TextGrid needs at least one string of a recording that lasts longer than 0 s.")
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {_seconds(end_s)}"]
     lines += ["tiers? <exists>", f"size = {len(strings)}", "item []:"]
     for number, (method, string) in enumerate(strings.items(), 1):

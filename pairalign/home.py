@@ -9,6 +9,8 @@ import os
 import re
 from pathlib import Path
 
+from pairalign.errors import PairAlignError
+
 HOME_VARIABLE = "PAIRALIGN_HOME"
 # no dash in front: a name is also the value of an option of the command line
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
@@ -16,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{k}" for port in ("com", "lpt") for k in range(10))}
 
 
-class BadName(ValueError):
+class BadName(PairAlignError):
     """A name that cannot become a file's."""
 
 

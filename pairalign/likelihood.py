@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from pairalign.errors import PairAlignError
 from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.strings import TokenString
@@ -83,13 +84,13 @@ def _log_likelihoods(tokenizer: Tokenizer, strings: Sequence[TokenString], condi
 def _check(tokenizer: Tokenizer, string: TokenString) -> None:
     """Refuses a string that the decoder of this checkpoint cannot have written."""
     if string.model_sha256 != tokenizer.sha256:
-        raise ValueError(
+        raise PairAlignError(
             f"the string is of another checkpoint ({string.model_sha256[:12]}, not {tokenizer.sha256[:12]}). "
             "Tokenize the recording again with this one."
         )
     codes = tokenizer.vocab_size
     if string.method == "mfcc" or not all(0 <= token < codes for token in string.ids):
-        raise ValueError(
+        raise PairAlignError(
             f"the string of method {string.method!r} has other symbols than the decoder's {codes} codes. "
             "Use a string of method 'pairalign' or 'vq'."
         )

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from pairalign.checkpoint import resolve_checkpoint
+from pairalign.errors import PairAlignError
 from pairalign.microphone import Capture, find_microphone, microphones
 from pairalign.strings import glyph
 
@@ -27,7 +28,7 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
     if args.list_devices:
         return {"microphones": [vars(one) for one in microphones()]}
     if args.seconds is not None and not 0 < args.seconds <= 86_400:
-        raise ValueError(f"--seconds is {args.seconds:g}; use a number above 0, at most 86400 (a day).")
+        raise PairAlignError(f"--seconds is {args.seconds:g}; use a number above 0, at most 86400 (a day).")
     resolve_checkpoint(args.checkpoint)  # a wrong name is told at once, not after loading torch
     microphone = find_microphone(args.microphone)
     import torch

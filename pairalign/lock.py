@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pairalign.errors import PairAlignError
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -20,7 +22,7 @@ else:
 _TRY_EVERY_S = 0.05
 
 
-class LockedError(ValueError):
+class LockedError(PairAlignError):
     """Somebody else holds the lock."""
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pairalign.errors import PairAlignError
+
 UNREAD_S = 10.0  # a microphone that nobody reads any more stops by itself
 
 
@@ -22,7 +24,7 @@ class Microphone:
     default: bool
 
 
-class MicrophoneError(ValueError):
+class MicrophoneError(PairAlignError):
     """The microphone can not be used; the message says what to do."""
 
 

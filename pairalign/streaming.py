@@ -32,6 +32,7 @@ from rapidfuzz.distance import Levenshtein
 
 from pairalign.audio import SAMPLE_RATE_HZ, AudioError, AudioLimits, as_float
 from pairalign.decoding import DecodingOptions
+from pairalign.errors import PairAlignError
 from pairalign.gate import PAST_S, STEP_FRAMES, heard, levels_dbfs, open_frames
 from pairalign.resample import Resampler
 from pairalign.tokenizer import BEAM
@@ -99,7 +100,7 @@ class Stream:
                 f"the sample rate is {rate_hz} Hz; use a whole number from {limits.min_rate_hz} to {limits.max_rate_hz}"
             )
         if not 12 <= keep_s <= limits.max_duration_s:
-            raise ValueError(f"keep_s is {keep_s}; use 12 to {limits.max_duration_s:g} seconds.")
+            raise PairAlignError(f"keep_s is {keep_s}; use 12 to {limits.max_duration_s:g} seconds.")
         self.keep_s, self.options, self.draft = keep_s, options, draft
         self.rate_hz, self.finished = int(rate_hz), False
         self.committed_count = self.shown_count = self.revised_count = 0
@@ -134,15 +135,15 @@ class Stream:
     def audio(self, last_s: float) -> np.ndarray:
         """The last seconds (T,) float32 at 16 kHz, as many as are kept. Raises ValueError when there are none."""
         if not math.isfinite(last_s) or last_s <= 0:
-            raise ValueError(f"{last_s} seconds can not be kept; use a number above 0.")
+            raise PairAlignError(f"{last_s} seconds can not be kept; use a number above 0.")
         if not len(self._wave):
-            raise ValueError("There is no sound yet: start listening first.")
+            raise PairAlignError("There is no sound yet: start listening first.")
         return self._wave[-round(min(last_s, self.keep_s) * SAMPLE_RATE_HZ) :].copy()
 
     def add(self, samples: np.ndarray) -> None:
         """Take what came in: (T,) or (T, channels), integer or float in [-1, 1]. Raises AudioError."""
         if self.finished:
-            raise ValueError("The stream has ended; begin a new one.")
+            raise PairAlignError("The stream has ended; begin a new one.")
         frames = as_float(np.asarray(samples))
         if frames.ndim not in (1, 2) or not np.isfinite(frames).all():
             raise AudioError("a chunk of a stream is (time,) or (time, channels), without NaN or infinite values")

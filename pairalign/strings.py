@@ -16,6 +16,8 @@ from typing import Any
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from pairalign.errors import PairAlignError
+
 MAX_VOCAB_SIZE = 65_536
 
 # Blocks that fonts cover widely: narrow ones (Latin Extended, IPA, Greek, Cyrillic), then Han and Hangul.
@@ -64,14 +66,14 @@ def _ids() -> dict[str, int]:
 def glyph(token_id: int) -> str:
     """The one printable character of a token id; the same for every vocabulary size and Python version."""
     if not 0 <= token_id < MAX_VOCAB_SIZE:
-        raise ValueError(f"token id {token_id} has no glyph; allowed: 0 to {MAX_VOCAB_SIZE - 1}")
+        raise PairAlignError(f"token id {token_id} has no glyph; allowed: 0 to {MAX_VOCAB_SIZE - 1}")
     return _glyphs()[token_id]
 
 
 def text_from_ids(ids: Sequence[int], vocab_size: int = MAX_VOCAB_SIZE) -> str:
     """Ids to text, one character each; within Latin-1 (one byte each) for vocabularies up to 188."""
     if any(not 0 <= i < vocab_size for i in ids):
-        raise ValueError(f"token ids must lie in 0 to {vocab_size - 1}; found {min(ids)} to {max(ids)}")
+        raise PairAlignError(f"token ids must lie in 0 to {vocab_size - 1}; found {min(ids)} to {max(ids)}")
     return "".join(map(glyph, ids))
 
 
@@ -81,7 +83,9 @@ def ids_from_text(text: str) -> tuple[int, ...]:
     try:
         return tuple(table[char] for char in text)
     except KeyError as error:
-        raise ValueError(f"character {error.args[0]!r} stands for no token; paste the text of a token string") from None
+        raise PairAlignError(
+            f"character {error.args[0]!r} stands for no token; paste the text of a token string"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,15 @@ class TokenString:
         object.__setattr__(self, "log_probs", tuple(float(p) for p in self.log_probs))
         object.__setattr__(self, "duration_s", float(self.duration_s))
         if not 1 <= self.vocab_size <= MAX_VOCAB_SIZE:
-            raise ValueError(f"vocab_size is {self.vocab_size}; allowed: 1 to {MAX_VOCAB_SIZE}")
+            raise PairAlignError(f"vocab_size is {self.vocab_size}; allowed: 1 to {MAX_VOCAB_SIZE}")
         if any(not 0 <= i < self.vocab_size for i in self.ids):
-            raise ValueError(f"token ids must lie in 0 to {self.vocab_size - 1}")
+            raise PairAlignError(f"token ids must lie in 0 to {self.vocab_size - 1}")
         if len(self.spans_s) != len(self.ids) or len(self.log_probs) not in (0, len(self.ids)):
-            raise ValueError(f"{len(self.ids)} ids need as many spans and as many or no log-probabilities")
+            raise PairAlignError(f"{len(self.ids)} ids need as many spans and as many or no log-probabilities")
         if any(not start <= end for start, end in self.spans_s):
-            raise ValueError("a span must not end before it starts")
+            raise PairAlignError("a span must not end before it starts")
         if self.stopped_by not in ("eos", "limit"):
-            raise ValueError(f"stopped_by is {self.stopped_by!r}; allowed: 'eos' or 'limit'")
+            raise PairAlignError(f"stopped_by is {self.stopped_by!r}; allowed: 'eos' or 'limit'")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -194,7 +198,7 @@ class Alignment:
 def align(a: TokenString, b: TokenString) -> Alignment:
     """A shortest edit script from `a` to `b`. Strings of different models mean different things and are refused."""
     if a.model_sha256 != b.model_sha256:
-        raise ValueError(
+        raise PairAlignError(
             f"strings of different models cannot be compared ({a.model_sha256[:12]} and {b.model_sha256[:12]}). "
             "Tokenize both recordings with the same checkpoint"
         )
@@ -226,7 +230,7 @@ def normalized_distance(ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
 def jaccard(ids_a: Sequence[int], ids_b: Sequence[int], n: int = 1) -> float:
     """Shared share of distinct n-grams; strings too short to have any count as 1 when equal, else 0."""
     if n < 1:
-        raise ValueError(f"n-grams need n of at least 1, not {n}")
+        raise PairAlignError(f"n-grams need n of at least 1, not {n}")
     grams_a, grams_b = ({tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)} for ids in (ids_a, ids_b))
     if not grams_a and not grams_b:
         return float(tuple(ids_a) == tuple(ids_b))

@@ -50,7 +50,7 @@ def show_align(result: dict[str, Any], args: argparse.Namespace) -> None:
 
 def show_sweep(result: dict[str, Any], args: argparse.Namespace) -> None:
     """A line per step, then the statistics, a column per method."""
-    from pairalign.sweep import KINDS
+    from pairalign.sweeps.sweep import KINDS
 
     unit, methods = KINDS[result["kind"]].unit, result["methods"]
     print(f"{one_line(args.file)}  {result['kind']}; distance to the first string, to the one before, tokens\n")

@@ -5,6 +5,8 @@ Shapes: B batch, U tokens, T frames (20 ms).
 
 import numpy as np
 
+from pairalign.errors import PairAlignError
+
 ATTENTION_FLOOR = 1e-4  # a frame the decoder did not look at is unlikely, not impossible
 
 
@@ -28,7 +30,9 @@ def monotone_starts(fit: np.ndarray, tokens: np.ndarray, frames: np.ndarray) -> 
     Raises: ValueError when a string has more tokens than frames.
     """
     if (tokens > frames).any():
-        raise ValueError("A string has more tokens than frames; lower max_rate_hz so that every token gets a frame.")
+        raise PairAlignError(
+            "A string has more tokens than frames; lower max_rate_hz so that every token gets a frame."
+        )
     batch, size, total = fit.shape
     rows = np.arange(batch)
     best = np.full((batch, size), -np.inf)

@@ -14,6 +14,7 @@ from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
 from pairalign.batching import each_window, unpadded
 from pairalign.decoding import DecodingOptions, decode, length_limits
 from pairalign.device import pick_device
+from pairalign.errors import PairAlignError
 from pairalign.features import LogMel, log_mel
 from pairalign.framewise import frame_tokens, join_windows, merge_tokens
 from pairalign.likelihood import log_likelihoods
@@ -107,7 +108,7 @@ class Tokenizer:
     ) -> dict[str, list[TokenString]]:
         """`tokenize_batch` with one or more methods, by name: the encoder, which most of them share, runs once."""
         if not methods:
-            raise ValueError(f"no method is given; use one or more of {', '.join(METHODS)}.")
+            raise PairAlignError(f"no method is given; use one or more of {', '.join(METHODS)}.")
         for method in methods:
             self.check_method(method)
         waves = [_samples(a) for a in audio]
@@ -145,7 +146,7 @@ class Tokenizer:
     def check_method(self, method: str) -> None:
         """Raises: ValueError for a method that is unknown, or was not fitted for this checkpoint."""
         if method not in METHODS:
-            raise ValueError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
+            raise PairAlignError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
         if method in FITTED_METHODS:
             self._fitted(method)
 
@@ -159,7 +160,7 @@ class Tokenizer:
         Raises: AudioError for audio that can not be used, ValueError for an unknown kind.
         """
         if kind not in FRAME_FEATURES:
-            raise ValueError(f"kind is {kind!r}; use one of {', '.join(FRAME_FEATURES)}.")
+            raise PairAlignError(f"kind is {kind!r}; use one of {', '.join(FRAME_FEATURES)}.")
         waves = [_samples(a) for a in audio]
         # nothing ties MFCC to the encoder's windows, and word search needs its normalisation over all there is
         plans = [plan_windows(len(wave)) if kind == "encoder" else [whole(len(wave))] for wave in waves]
@@ -184,7 +185,7 @@ class Tokenizer:
         Raises: as `likelihood.log_likelihoods`.
         """
         if len(audio) < 2:
-            raise ValueError("condition_gain compares with unrelated audio: give two recordings or more.")
+            raise PairAlignError("condition_gain compares with unrelated audio: give two recordings or more.")
         other = unrelated if unrelated is not None else [(i + 1) % len(audio) for i in range(len(audio))]
         pairs = [(audio[i], audio[other[i]]) for i in range(len(audio))]
         told = [log_likelihoods(self, [string], pair)[0] for string, pair in zip(strings, pairs, strict=True)]
@@ -198,7 +199,7 @@ class Tokenizer:
         """
         wave = _samples(audio)
         if len(plan_windows(len(wave))) > 1:
-            raise ValueError(
+            raise PairAlignError(
                 f"the recording lasts {len(wave) / SAMPLE_RATE_HZ:.2f} s, and the decoder reads {LONGEST_S} s at once. "
                 "Use a part of it that is no longer."
             )
@@ -206,7 +207,7 @@ class Tokenizer:
 
     def _fitted(self, method: str) -> Baselines:
         if self.baselines is None:
-            raise ValueError(
+            raise PairAlignError(
                 f"checkpoint {self.name} holds no baseline {method!r}: add it with "
                 "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
             )

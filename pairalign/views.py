@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.features import LogMel, length_mask, log_mel
 
 EQUALISER_POINTS = 8  # random gains at points spread evenly on a log-frequency axis, interpolated in between
@@ -168,7 +169,9 @@ def make_view(
     shift = (p.shift_ms / 1000 * SAMPLE_RATE_HZ).round()
     remaining = ((lengths - shift) / p.speed).floor().long()
     if bool((remaining < HOP_MINIMUM).any()):
-        raise ValueError("A view's shift leaves less than 20 ms of a segment; use a smaller shift or a longer segment.")
+        raise PairAlignError(
+            "A view's shift leaves less than 20 ms of a segment; use a smaller shift or a longer segment."
+        )
     moved = _resample(wave, shift, p.speed, remaining)
     heard = _colour(moved, remaining, p, generator)
     return View(heard, remaining, p.warp, TimeMap(shift / SAMPLE_RATE_HZ, p.speed))

@@ -27,7 +27,7 @@ SURFACE: dict[str, dict[str, str]] = {
         "likelihood": "log_likelihoods attention_map AttentionMap",
         "export": "to_csv to_textgrid",
     },
-    "Sweep": {"sweep": "sweep sweep_batch sweep_methods sweep_values", "trajectory": "Trajectory"},
+    "Sweep": {"sweeps.sweep": "sweep sweep_batch sweep_methods sweep_values", "sweeps.trajectory": "Trajectory"},
     "Audio": {
         "audio": "read_audio read_parts wave_from_array slice_audio write_audio",
         "sound_file": "AudioLimits",

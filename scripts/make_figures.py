@@ -22,7 +22,7 @@ from app.view_settings import PRESETS
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, write_audio
 from pairalign.likelihood import attention_map
 from pairalign.strings import TokenString, glyph
-from pairalign.sweep import sweep_methods
+from pairalign.sweeps.sweep import sweep_methods
 from pairalign.views import make_view
 from scripts.take_screenshots import shrink
 

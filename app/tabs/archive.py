@@ -26,6 +26,7 @@ from app.services import Cancelled, Services
 from app.tabs import archive_adding, archive_api, archive_query
 from app.tabs.archive_query import Query
 from pairalign.archive.ingest import Progress
+from pairalign.errors import PairAlignError
 
 PROGRESS = gr.Progress()
 KEPT_S = 3_600  # the kinds of strings can be switched for that long
@@ -258,7 +259,7 @@ def _hand_over(archives: Archives, opened: _Opened, query: Query, method: gr.Rad
             kind, _, text = str(handed).partition(" ")
             kept = archives.open(name).methods
             if kind not in kept:
-                raise ValueError(f"This archive keeps no such strings; it has {', '.join(kept)}.")
+                raise PairAlignError(f"This archive keeps no such strings; it has {', '.join(kept)}.")
             return "text", gr.update(value=text, visible=True), "contains", kind
 
         return parts.readably(work)

@@ -16,7 +16,7 @@ from app.services import Cancelled, Services
 from app.tabs import sweep_average
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
-from pairalign.sweep import KINDS
+from pairalign.sweeps.sweep import KINDS
 from pairalign.windows import WINDOW_S
 
 PROGRESS = gr.Progress()

@@ -16,6 +16,7 @@ from app.view_html import EMPTY_HTML, likelihood_html, side_html
 from app.view_pair import Side, ViewPair
 from app.view_settings import PRESETS
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.windows import WINDOW_S
 
 PROGRESS = gr.Progress()
@@ -84,7 +85,7 @@ def _compare(
         views = [{name: values[item] for name, item in panel.controls.items()} for panel in inputs.panels]
         return view_pair.compare(services, values[inputs.audio], *views, **shared)
     if not values[inputs.audio_b]:
-        raise ValueError("There is no second recording yet: record or upload one, or choose the example pair.")
+        raise PairAlignError("There is no second recording yet: record or upload one, or choose the example pair.")
     others = {"audio_b": values[inputs.audio_b], "start_b_s": values[inputs.start_b]}
     return view_pair.compare(services, values[inputs.audio], **shared, **others)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pairalign.errors import PairAlignError
 from pairalign.strings import MAX_VOCAB_SIZE
 
 # Rows of the presence table, one bit per window each. Frequent ids share theirs with rare ones only, so few rows tell
@@ -94,7 +95,9 @@ def pack_arrays(tokens: np.ndarray, window_edges: np.ndarray, first_window: np.n
     """
     tokens = checked_ids(tokens)
     if len(tokens) > MOST_TOKENS:
-        raise ValueError(f"{len(tokens)} tokens are too many; a column holds up to {MOST_TOKENS}. Split the archive")
+        raise PairAlignError(
+            f"{len(tokens)} tokens are too many; a column holds up to {MOST_TOKENS}. Split the archive"
+        )
     window_edges = _checked_edges(window_edges, len(tokens), "window_edges").astype(np.uint32)
     first_window = _checked_edges(first_window, len(window_edges) - 1, "first_window").astype(np.int64)
     row_of = _presence_rows(tokens)
@@ -105,9 +108,9 @@ def checked_ids(ids: Sequence[int] | np.ndarray) -> np.ndarray:
     """The ids as uint16 (N,). Raises: ValueError unless they are a flat row of whole numbers from 0 to 65535."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise ValueError("token ids must be one flat row of whole numbers")
+        raise PairAlignError("token ids must be one flat row of whole numbers")
     if ids.dtype != np.uint16 and ids.size and not 0 <= ids.min() <= ids.max() < MAX_VOCAB_SIZE:
-        raise ValueError(f"token ids must lie in 0 to {MAX_VOCAB_SIZE - 1}; found {ids.min()} to {ids.max()}")
+        raise PairAlignError(f"token ids must lie in 0 to {MAX_VOCAB_SIZE - 1}; found {ids.min()} to {ids.max()}")
     # writeable, which what comes from a file may not be: loops are compiled once more for other arrays
     return np.require(ids, np.uint16, ["C", "W"])
 
@@ -115,9 +118,9 @@ def checked_ids(ids: Sequence[int] | np.ndarray) -> np.ndarray:
 def _checked_edges(edges: np.ndarray, end: int, name: str) -> np.ndarray:
     edges = np.asarray(edges)
     if edges.ndim != 1 or len(edges) == 0 or edges.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be one flat row of whole numbers, with at least a 0")
+        raise PairAlignError(f"{name} must be one flat row of whole numbers, with at least a 0")
     if edges[0] != 0 or edges[-1] != end or (edges[1:] < edges[:-1]).any():
-        raise ValueError(f"{name} must rise from 0 to {end}; it goes from {edges[0]} to {edges[-1]}")
+        raise PairAlignError(f"{name} must rise from 0 to {end}; it goes from {edges[0]} to {edges[-1]}")
     return edges
 
 

@@ -15,6 +15,7 @@ from pairalign.archive.cluster import ClusterOptions, add_on_ray, require_ray
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
 from pairalign.archive.shards import attach
 from pairalign.archive.store import Store
+from pairalign.errors import PairAlignError
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
     """Serve `index`: the JSON document of the contract, or the archive's totals for --info, --remove and --vacuum."""
     chores = args.info or args.remove is not None or args.vacuum
     if chores + bool(args.source or args.shards) != 1:
-        raise ValueError("name a FOLDER to index, or use --shards, --info, --remove or --vacuum without one")
+        raise PairAlignError("name a FOLDER to index, or use --shards, --info, --remove or --vacuum without one")
     if chores:
         return _look_after(args)
     if not args.source:
@@ -53,7 +54,9 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
     if args.engine == "ray":
         require_ray()
     elif args.shards or args.ray_address:
-        raise ValueError("--shards and --ray-address with a FOLDER are for --engine ray: add that, or leave them out")
+        raise PairAlignError(
+            "--shards and --ray-address with a FOLDER are for --engine ray: add that, or leave them out"
+        )
     paths = audio_files(args.source, args.split)  # a wrong name is told at once, not after loading torch
     Store(args.archive)
     from pairalign.tokenizer import load

@@ -19,6 +19,7 @@ from pairalign.archive.decoder import Decoders
 from pairalign.archive.record import Model, Recording
 from pairalign.archive.store import Store
 from pairalign.archive.transcriber import BATCH_WINDOWS, Transcriber, Transcript
+from pairalign.errors import PairAlignError
 from pairalign.training.corpora import AUDIO_SUFFIXES, of_split, read_manifest
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def add_recordings(
     Raises: ArchiveError when the archive is another model's, or somebody else is adding to it.
     """
     if workers is not None and workers < 1:
-        raise ValueError(f"workers is {workers}; use 1 or more.")
+        raise PairAlignError(f"workers is {workers}; use 1 or more.")
     for method in methods:
         tokenizer.check_method(method)
     with store.writer():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pairalign.archive.column import Column, checked_ids
+from pairalign.errors import PairAlignError
 
 MODES = ("whole", "contains")
 FIRST_LOOK = 2_000  # windows compared first: enough to know roughly how near the best k are
@@ -102,7 +103,7 @@ def distance_counts(
     """
     query = _checked(column, query_ids, allowed)
     if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; use one of {', '.join(MODES)}")
+        raise PairAlignError(f"mode is {mode!r}; use one of {', '.join(MODES)}")
     distances = _distances(column, query, mode) if device == "cpu" else _distances_on(device, column, query, mode)
     mask = _window_mask(column, allowed) if mode == "whole" and allowed is not None else allowed
     return np.bincount(distances if mask is None else distances[mask])
@@ -113,11 +114,11 @@ def _checked(
 ) -> np.ndarray:
     query = checked_ids(query_ids)
     if not 1 <= len(query) < 65_535:
-        raise ValueError(f"the query has {len(query)} tokens; allowed: 1 to 65534")
+        raise PairAlignError(f"the query has {len(query)} tokens; allowed: 1 to 65534")
     if top is not None and (isinstance(top, bool) or not isinstance(top, int | np.integer) or top < 1):
-        raise ValueError(f"top is {top!r}; it must be a whole number of at least 1")
+        raise PairAlignError(f"top is {top!r}; it must be a whole number of at least 1")
     if allowed is not None and (np.asarray(allowed).dtype != bool or np.shape(allowed) != (column.recordings,)):
-        raise ValueError(f"allowed must be an array of {column.recordings} truth values, one per recording")
+        raise PairAlignError(f"allowed must be an array of {column.recordings} truth values, one per recording")
     return query
 
 
@@ -202,7 +203,7 @@ def _distances_on(device: str, column: Column, query: np.ndarray, mode: str) -> 
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # the latter from a torch that was built without CUDA
-        raise ValueError(f"device is {device!r}, which torch cannot use here; use cpu") from error
+        raise PairAlignError(f"device is {device!r}, which torch cannot use here; use cpu") from error
     if mode == "whole":
         return kernel_torch.window_distances(column, query, device)
     return kernel_torch.stretch_distances(column, query, _reach(query), device)

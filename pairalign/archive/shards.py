@@ -25,6 +25,7 @@ from pairalign.archive.record import Model, Recording
 from pairalign.archive.store import Store
 from pairalign.archive.window import ArchiveWindow
 from pairalign.checkpoint import atomic_write_bytes
+from pairalign.errors import PairAlignError
 
 VERSION = 1
 SUFFIX = ".parquet"
@@ -205,7 +206,7 @@ def _model(path: Path, schema: Any) -> Model:
     if version > VERSION:
         raise ArchiveError(f"{path.name} was made by a newer version of this software. Update the software.")
     if not schema.equals(_schema(_pyarrow()[0])):
-        raise ValueError("its columns are others")
+        raise PairAlignError("its columns are others")
     return Model(**about)
 
 

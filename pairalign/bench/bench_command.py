@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pairalign.checkpoint import resolve_checkpoint
+from pairalign.errors import PairAlignError
 
 WHAT = ("tokenize", "search", "sweep", "train")
 ROUNDS = 20
@@ -27,11 +28,11 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
     what = list(dict.fromkeys(name.strip() for name in args.what.split(",") if name.strip()))
     unknown = [name for name in what if name not in WHAT]
     if unknown or not what:
-        raise ValueError(f"--what is {args.what!r}; use one or more of {', '.join(WHAT)}, separated by commas.")
+        raise PairAlignError(f"--what is {args.what!r}; use one or more of {', '.join(WHAT)}, separated by commas.")
     if not 1 <= args.rounds <= 10_000:
-        raise ValueError(f"--rounds is {args.rounds}; use 1 to 10000.")
+        raise PairAlignError(f"--rounds is {args.rounds}; use 1 to 10000.")
     if args.threads is not None and not 1 <= args.threads <= 1024:
-        raise ValueError(f"--threads is {args.threads}; use 1 to 1024.")
+        raise PairAlignError(f"--threads is {args.threads}; use 1 to 1024.")
     resolve_checkpoint(args.checkpoint)  # a wrong name is told at once, not after loading torch
     import torch
 

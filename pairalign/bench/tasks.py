@@ -19,7 +19,7 @@ from pairalign.bench.stopwatch import Result, Task, result_of, time_tasks
 from pairalign.decoding import Decoded, DecodingOptions, decode, length_limits
 from pairalign.features import log_mel
 from pairalign.placement import token_starts
-from pairalign.sweep import sweep_methods
+from pairalign.sweeps.sweep import sweep_methods
 from pairalign.tokenizer import BEAM, Tokenizer
 from pairalign.training.config import TrainConfig
 from pairalign.training.job import Job

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.evaluation import dtw
 from pairalign.evaluation.protocols import Result, Trials, rank_segments
 from pairalign.evaluation.word_search import WordSearch, rank_words
@@ -57,7 +58,7 @@ def fit_baselines(
     Raises: ValueError without a wave.
     """
     if not len(waves):
-        raise ValueError("baselines are fitted to training recordings: give at least one.")
+        raise PairAlignError("baselines are fitted to training recordings: give at least one.")
     measured = list(waves[:RATE_SEGMENTS])
     others = list(waves[RATE_SEGMENTS:]) if len(waves) >= 2 * RATE_SEGMENTS else list(waves)
     seconds = sum(map(len, measured)) / SAMPLE_RATE_HZ

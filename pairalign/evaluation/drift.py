@@ -15,7 +15,7 @@ from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.placement_checks import delay_error
 from pairalign.evaluation.protocols import Result
-from pairalign.sweep import Trajectory, sweep_batch
+from pairalign.sweeps.sweep import Trajectory, sweep_batch
 from pairalign.training.bank import AudioBank
 from pairalign.training.data import evaluation_segments
 from pairalign.windows import WINDOW_S

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pairalign.errors import PairAlignError
+
 BATCH = 192  # documents at a time: 500 x 500 segments of 3 s then take 20 s of one core
 
 
@@ -34,7 +36,7 @@ def subsequence_distances(queries: Sequence[np.ndarray], documents: Sequence[np.
 
 def _distances(queries: Sequence[np.ndarray], documents: Sequence[np.ndarray], anywhere: bool) -> np.ndarray:
     if any(not len(frames) for frames in (*queries, *documents)):
-        raise ValueError("a recording without frames cannot be warped; leave it out.")
+        raise PairAlignError("a recording without frames cannot be warped; leave it out.")
     result = np.empty((len(queries), len(documents)), dtype=np.float32)
     unit = [_unit(query) for query in queries]
     by_length = sorted(range(len(documents)), key=lambda k: len(documents[k]))  # little padding in a batch

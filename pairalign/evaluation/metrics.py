@@ -16,6 +16,8 @@ import numpy as np
 from rapidfuzz.distance import LCSseq, Levenshtein
 from rapidfuzz.process import cdist, cpdist
 
+from pairalign.errors import PairAlignError
+
 Ids = Sequence[int]
 
 SHORT_STRING = 5  # tokens: fewer than this for three seconds of speech means collapse
@@ -272,4 +274,4 @@ def _ngrams(ids: Ids, n: int) -> set[tuple[int, ...]]:
 
 def _same_length(a: Sequence[object], b: Sequence[object]) -> None:
     if len(a) != len(b):
-        raise ValueError(f"{len(a)} strings cannot be compared with {len(b)}: one of each per item is needed.")
+        raise PairAlignError(f"{len(a)} strings cannot be compared with {len(b)}: one of each per item is needed.")

@@ -16,7 +16,7 @@ from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.protocols import Result
 from pairalign.strings import TokenString, align
-from pairalign.sweep import Trajectory
+from pairalign.sweeps.sweep import Trajectory
 from pairalign.training.corpora import Word
 
 TOLERANCE_S = 0.04

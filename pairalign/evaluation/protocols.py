@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.strings import TokenString
@@ -33,7 +34,7 @@ VIEW_BATCH = 32  # babble is made of other segments of the same batch, so this i
 Result = dict[str, Estimate]
 
 
-class EvaluationError(ValueError):
+class EvaluationError(PairAlignError):
     """An evaluation that was asked for and cannot be made; the message says what to change."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from pairalign.errors import PairAlignError
 from pairalign.mfcc import MFCC_SIZE
 
 PREFIX = "baseline."
@@ -64,16 +65,16 @@ def split_baselines(tensors: dict[str, torch.Tensor], codes: int) -> tuple[dict[
     if not extra:
         return weights, None
     if set(extra) != set(_TENSORS):
-        raise ValueError(f"baselines must be {', '.join(_TENSORS)}; found {', '.join(sorted(extra))}.")
+        raise PairAlignError(f"baselines must be {', '.join(_TENSORS)}; found {', '.join(sorted(extra))}.")
     merges, centres = extra["bpe_merges"], extra["mfcc_codes"]
     if merges.ndim != 2 or merges.shape[1] != 2 or merges.dtype != torch.int64:
-        raise ValueError(f"baseline bpe_merges must be (M, 2) int64, not {tuple(merges.shape)} {merges.dtype}.")
+        raise PairAlignError(f"baseline bpe_merges must be (M, 2) int64, not {tuple(merges.shape)} {merges.dtype}.")
     known = codes + torch.arange(len(merges))[:, None]  # a merge joins tokens that were there before it
     if not ((merges >= 0) & (merges < known)).all():
-        raise ValueError("baseline bpe_merges joins tokens that do not exist.")
+        raise PairAlignError("baseline bpe_merges joins tokens that do not exist.")
     if centres.shape != (codes, MFCC_SIZE):
-        raise ValueError(f"baseline mfcc_codes must be {(codes, MFCC_SIZE)}, not {tuple(centres.shape)}.")
+        raise PairAlignError(f"baseline mfcc_codes must be {(codes, MFCC_SIZE)}, not {tuple(centres.shape)}.")
     if extra["code_cost"].shape != (codes,):
-        raise ValueError(f"baseline code_cost must be {(codes,)}, not {tuple(extra['code_cost'].shape)}.")
+        raise PairAlignError(f"baseline code_cost must be {(codes,)}, not {tuple(extra['code_cost'].shape)}.")
     numbers = {name: float(extra[name]) for name in ("viterbi_penalty", "cost_penalty", "rate_hz")}
     return weights, Baselines(code_cost=extra["code_cost"], bpe_merges=merges, mfcc_codes=centres, **numbers)

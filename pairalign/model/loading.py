@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from pairalign.checkpoint import CheckpointError, read_checkpoint
+from pairalign.errors import PairAlignError
 from pairalign.features import FeatureOptions
 from pairalign.model.baselines import Baselines, split_baselines
 from pairalign.model.network import ModelConfig, PairAlignModel
@@ -32,7 +33,7 @@ def load_with_baselines(name_or_path: str | Path) -> tuple[PairAlignModel, dict,
         with torch.device("meta"):  # no memory is taken before the described network is known to be that of the weights
             PairAlignModel(config).load_state_dict(weights, assign=True)
         if not all(weight.isfinite().all() for weight in weights.values()):
-            raise ValueError("Some of them are NaN or infinite.")
+            raise PairAlignError("Some of them are NaN or infinite.")
         model = PairAlignModel(config)
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 import torch
 from torch import nn
 
+from pairalign.errors import PairAlignError
 from pairalign.features import MEL_BANDS, LogMel
 from pairalign.model.decoder import Condition, ConditionAdapter, Decoder
 from pairalign.model.encoder import Encoder
@@ -41,19 +42,21 @@ class ModelConfig:
         known = {f.name for f in fields(ModelConfig)}
         if set(values) != known:
             wrong = ", ".join(sorted(set(values) ^ known))
-            raise ValueError(f"The checkpoint's architecture does not fit this version of PairAlign: {wrong}.")
+            raise PairAlignError(f"The checkpoint's architecture does not fit this version of PairAlign: {wrong}.")
         for name, (low, high) in SIZES.items():
             if type(values[name]) is not int or not low <= values[name] <= high:
-                raise ValueError(f"The checkpoint's {name} is {str(values[name])[:40]}; allowed: {low} to {high}.")
+                raise PairAlignError(f"The checkpoint's {name} is {str(values[name])[:40]}; allowed: {low} to {high}.")
         phones = values["phones"]
         if not isinstance(phones, list | tuple) or len(phones) > 1000 or not all(isinstance(p, str) for p in phones):
-            raise ValueError("The checkpoint's phones must be a list of up to 1000 names.")
+            raise PairAlignError("The checkpoint's phones must be a list of up to 1000 names.")
         if type(values["dropout"]) not in (int, float) or not 0 <= values["dropout"] < 1:
-            raise ValueError(f"The checkpoint's dropout is {str(values['dropout'])[:40]}; allowed: 0 to below 1.")
+            raise PairAlignError(f"The checkpoint's dropout is {str(values['dropout'])[:40]}; allowed: 0 to below 1.")
         for part in ("encoder", "decoder"):
             size, heads = values[f"{part}_size"], values[f"{part}_heads"]
             if size % (2 * heads):  # rotary positions turn pairs of numbers in every head
-                raise ValueError(f"The checkpoint's {part}_size {size} cannot be divided among {heads} heads in pairs.")
+                raise PairAlignError(
+                    f"The checkpoint's {part}_size {size} cannot be divided among {heads} heads in pairs."
+                )
         return ModelConfig(**{**values, "phones": tuple(phones)})
 
 

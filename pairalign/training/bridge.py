@@ -25,6 +25,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.checkpoint import atomic_write_bytes
+from pairalign.errors import PairAlignError
 from pairalign.features import length_mask
 from pairalign.model.chooser import fit_chooser
 from pairalign.model.encoder import FRAME_RATE_HZ
@@ -47,7 +48,7 @@ WINDOW_BATCH = 32
 HEARD_FRAMES = 2  # a token with less than this (and less than half of it) inside a segment is not asked for
 
 
-class BridgeError(ValueError):
+class BridgeError(PairAlignError):
     """Strings of an earlier run that cannot be used."""
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import get_type_hints
 
+from pairalign.errors import PairAlignError
+
 # what each number may be
 LIMITS: dict[str, tuple[float, float]] = {
     "codes": (0, 65_536), "seed": (0, 2**31), "stage1_steps": (0, 10**9), "stage2_steps": (0, 10**9),
@@ -91,20 +93,20 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Raises ValueError when a value makes no sense."""
         if self.length_control not in LENGTH_CONTROLS:
-            raise ValueError(f"length_control is {self.length_control!r}; use one of {', '.join(LENGTH_CONTROLS)}.")
+            raise PairAlignError(f"length_control is {self.length_control!r}; use one of {', '.join(LENGTH_CONTROLS)}.")
         if self.targets not in TARGETS:
-            raise ValueError(f"targets is {self.targets!r}; use one of {', '.join(TARGETS)}.")
+            raise PairAlignError(f"targets is {self.targets!r}; use one of {', '.join(TARGETS)}.")
         if self.preset not in ("tiny", "small", "base"):
-            raise ValueError(f"preset is {self.preset!r}; use tiny, small or base.")
+            raise PairAlignError(f"preset is {self.preset!r}; use tiny, small or base.")
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:  # NaN fails too
-                raise ValueError(f"{name} is {getattr(self, name)}; use {low:g} to {high:g}.")
+                raise PairAlignError(f"{name} is {getattr(self, name)}; use {low:g} to {high:g}.")
         if self.codes == 1:
-            raise ValueError("codes is 1; use 2 or more, or 0 for the preset's.")
+            raise PairAlignError("codes is 1; use 2 or more, or 0 for the preset's.")
         if self.min_s > self.max_s:
-            raise ValueError(f"min_s {self.min_s} is more than max_s {self.max_s}; segments need min_s <= max_s.")
+            raise PairAlignError(f"min_s {self.min_s} is more than max_s {self.max_s}; segments need min_s <= max_s.")
         if 0 < self.length_guard < 1:
-            raise ValueError(f"length_guard is {self.length_guard}; use 0 (off), or a ratio of 1 or more.")
+            raise PairAlignError(f"length_guard is {self.length_guard}; use 0 (off), or a ratio of 1 or more.")
 
     @property
     def total_steps(self) -> int:
@@ -134,18 +136,18 @@ def parse_overrides(pairs: list[str]) -> dict:
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or name not in kinds:
-            raise ValueError(f"--set {pair}: use NAME=VALUE with NAME one of {', '.join(kinds)}.")
+            raise PairAlignError(f"--set {pair}: use NAME=VALUE with NAME one of {', '.join(kinds)}.")
         try:
             values[name] = _parse(text, kinds[name])
         except ValueError:
             kind = getattr(kinds[name], "__name__", kinds[name])
-            raise ValueError(f"--set {pair}: {name} is a {kind}.") from None
+            raise PairAlignError(f"--set {pair}: {name} is a {kind}.") from None
     return values
 
 
 def _parse(text: str, kind: type) -> object:
     if kind is bool:
         if text.lower() not in ("true", "false"):
-            raise ValueError(text)
+            raise PairAlignError(text)
         return text.lower() == "true"
     return kind(text)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_bytes
+from pairalign.errors import PairAlignError
 from pairalign.home import one_line
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif")
@@ -28,7 +29,7 @@ _LIBRISPEECH_NAME = re.compile(r"^\d+-\d+-\d+$")
 _TIMIT_REGION = re.compile(r"^dr[1-8]$")
 
 
-class DataError(ValueError):
+class DataError(PairAlignError):
     """A corpus, manifest or word list that cannot be used; the message says what to change."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_json
+from pairalign.errors import PairAlignError
 from pairalign.home import checked_name, one_line
 from pairalign.training.config import TrainConfig, parse_overrides
 
@@ -19,7 +20,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 WANTED_HZ = (4.0, 20.0)
 
 
-class SettingsError(ValueError):
+class SettingsError(PairAlignError):
     """Settings that make no sense; the message says which and what is allowed."""
 
 

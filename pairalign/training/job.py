@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from pairalign.errors import PairAlignError
 from pairalign.model import PairAlignModel
 from pairalign.model.loading import load_model
 from pairalign.model.network import PRESETS
@@ -121,14 +122,14 @@ def _network(job: Job, phones: tuple[str, ...]) -> tuple[PairAlignModel, dict | 
         return PairAlignModel(replace(preset, codes=config.codes) if config.codes else preset), None, False
     model, sidecar = load_model(job.init)
     if phones and model.config.phones != phones:
-        raise ValueError(
+        raise PairAlignError(
             f"--lexicon gives {len(phones)} phones for these words, the checkpoint of --init was trained with "
             f"{len(model.config.phones)} (others, or none); leave --lexicon out, or train from scratch."
         )
     if config.codes in (0, model.config.codes):
         return model, sidecar, False
     if config.stage2_steps == 0:
-        raise ValueError(
+        raise PairAlignError(
             f"codes is {config.codes}, the checkpoint of --init has {model.config.codes}: a new vocabulary needs a new "
             "decoder; give stage II steps, or leave codes out."
         )

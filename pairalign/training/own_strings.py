@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from pairalign.errors import PairAlignError
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.strings import TokenString, normalized_distance
 from pairalign.tokenizer import Tokenizer, load
@@ -46,7 +47,7 @@ def own_bridge(run: Run, init: str | None, folder: Path, check: Callable[[], Non
     Raises: ValueError without a checkpoint to start from.
     """
     if not init:
-        raise ValueError('targets is "own", which needs a checkpoint to start from: give it with --init.')
+        raise PairAlignError('targets is "own", which needs a checkpoint to start from: give it with --init.')
     return kept_bridge(run, folder, lambda: make_own_bridge(run, load(init, device=run.device), check))
 
 

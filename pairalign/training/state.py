@@ -13,13 +13,14 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from pairalign.checkpoint import atomic_write_bytes
+from pairalign.errors import PairAlignError
 from pairalign.model import PairAlignModel
 from pairalign.training.config import TrainConfig
 
 STATE_FILE = "state.safetensors"
 
 
-class ResumeError(ValueError):
+class ResumeError(PairAlignError):
     """A run that can not be resumed: what is there does not fit what is asked for."""
 
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from pairalign.device import pick_device
+from pairalign.errors import PairAlignError
 from pairalign.model.network import PRESETS
 from pairalign.training.config import TrainConfig, parse_overrides
 from pairalign.training.job import Job
@@ -36,20 +37,22 @@ def run_from_args(args: argparse.Namespace) -> dict:
     """The `train` command. Raises ValueError for a user's mistake."""
     values: dict = {"preset": args.preset, "seed": args.seed}
     if args.checkpoint:
-        raise ValueError(f"train starts from --init CKPT: write --init {args.checkpoint}.")
+        raise PairAlignError(f"train starts from --init CKPT: write --init {args.checkpoint}.")
     if args.init:
         values["stage1_steps"] = 0
     if args.steps:
         try:
             first, second, third = (int(n) for n in args.steps.split(","))
         except ValueError:
-            raise ValueError(f"--steps {args.steps}: give three whole numbers, for example 2500,3000,2000.") from None
+            raise PairAlignError(
+                f"--steps {args.steps}: give three whole numbers, for example 2500,3000,2000."
+            ) from None
         values |= {"stage1_steps": first, "stage2_steps": second, "stage3_steps": third}
     config = TrainConfig(**{**values, **parse_overrides(args.set)})
     if config.total_steps == 0:
-        raise ValueError("--steps 0,0,0: nothing to train.")
+        raise PairAlignError("--steps 0,0,0: nothing to train.")
     if args.max_minutes is not None and args.max_minutes <= 0:
-        raise ValueError(f"--max-minutes {args.max_minutes}: use a positive number.")
+        raise PairAlignError(f"--max-minutes {args.max_minutes}: use a positive number.")
     job = Job(
         args.manifest,
         args.out,

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from pairalign.checkpoint import save_checkpoint
+from pairalign.errors import PairAlignError
 from pairalign.features import FeatureOptions
 from pairalign.training import distributed
 from pairalign.training.bridge import BRIDGE_FILE, Bridge, make_bridge
@@ -252,7 +253,7 @@ class Loop:
         return {**result, "checkpoint": str(path), "metrics": self.metrics}
 
 
-class DivergedError(ValueError):
+class DivergedError(PairAlignError):
     """Training has blown up: not the user's data but a setting, so it is told like a user's mistake."""
 
 

@@ -17,7 +17,7 @@ from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.recordings import Source
 from app.services import Cancelled
 from app.trajectories import SweepResult, SweepSettings, sweep_average, sweep_one
-from pairalign.sweep import Trajectory, sweep
+from pairalign.sweeps.sweep import Trajectory, sweep
 from tests.app.conftest import EXAMPLES
 
 FAST = SweepSettings(stop=60.0, step=20.0, methods=("pairalign", "vq"))

@@ -14,7 +14,7 @@ import pairalign
 from pairalign import Trajectory, cli, sweep
 from pairalign.audio import AudioError, write_audio
 from pairalign.strings import TokenString
-from pairalign.sweep import KINDS, heard_at, sweep_batch, sweep_methods, sweep_values
+from pairalign.sweeps.sweep import KINDS, heard_at, sweep_batch, sweep_methods, sweep_values
 from tests.conftest import RATE_HZ, babble
 
 
@@ -181,7 +181,7 @@ class TestSweep:
 
 
 def test_importing_the_module_leaves_the_function_public() -> None:
-    code = "import pairalign, pairalign.sweep, sys; from pairalign.evaluation import metrics; "
+    code = "import pairalign, pairalign.sweeps.sweep, sys; from pairalign.evaluation import metrics; "
     code += "print(callable(pairalign.sweep), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False"]

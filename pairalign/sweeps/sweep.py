@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString
-from pairalign.trajectory import Trajectory
+from pairalign.sweeps.trajectory import Trajectory
 from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
@@ -55,19 +56,23 @@ def sweep_values(kind: str = "shift", stop: float | None = None, step: float | N
     Raises: ValueError for an unknown kind, a stop out of range, a step that is not positive or too large or small.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; use one of {', '.join(KINDS)}.")
+        raise PairAlignError(f"kind is {kind!r}; use one of {', '.join(KINDS)}.")
     about = KINDS[kind]
     stop, step = (about.stop if stop is None else stop), (about.step if step is None else step)
     if not about.lowest <= stop <= about.highest or stop == about.origin:  # also where stop is NaN
         allowed = f"{about.lowest:g} to {about.highest:g} {about.unit}, but not the origin {about.origin:g}"
-        raise ValueError(f"stop is {stop:g} {about.unit}; a {kind} sweep allows {allowed}.")
+        raise PairAlignError(f"stop is {stop:g} {about.unit}; a {kind} sweep allows {allowed}.")
     if not (math.isfinite(step) and step > 0):
-        raise ValueError(f"step is {step:g} {about.unit}; use a number above 0: it is counted from the origin to stop.")
+        raise PairAlignError(
+            f"step is {step:g} {about.unit}; use a number above 0: it is counted from the origin to stop."
+        )
     distance = abs(stop - about.origin)
     if step > distance * (1 + 1e-9):
-        raise ValueError(f"step is {step:g} {about.unit}, more than the whole sweep; use {distance:g} or less.")
+        raise PairAlignError(f"step is {step:g} {about.unit}, more than the whole sweep; use {distance:g} or less.")
     if distance / step > MAX_STEPS + 1e-9:
-        raise ValueError(f"{distance / step:.0f} steps are too many; use a step of {distance / MAX_STEPS:g} or more.")
+        raise PairAlignError(
+            f"{distance / step:.0f} steps are too many; use a step of {distance / MAX_STEPS:g} or more."
+        )
     count = math.floor(distance / step + 1e-9)
     signed = math.copysign(step, stop - about.origin)
     return tuple(round(about.origin + k * signed, 9) for k in range(count + 1))
@@ -164,7 +169,9 @@ def _heard(
     values = sweep_values(kind, stop, step)
     windows_s = [window_s] * len(waves) if isinstance(window_s, (int, float)) else list(window_s)
     if len(windows_s) != len(waves):
-        raise ValueError(f"{len(waves)} recordings have {len(windows_s)} windows; give one for all or one for each.")
+        raise PairAlignError(
+            f"{len(waves)} recordings have {len(windows_s)} windows; give one for all or one for each."
+        )
     heard: list[np.ndarray] = []
     for audio, one_s in zip(waves, windows_s, strict=True):
         wave = read_audio(audio) if isinstance(audio, (str, Path)) else wave_from_array(audio, SAMPLE_RATE_HZ)
@@ -195,9 +202,9 @@ def heard_at(
     Raises: ValueError for a start or window out of range, or a recording that ends before the last window does.
     """
     if not (math.isfinite(start_s) and start_s >= 0):
-        raise ValueError(f"start_s is {start_s:g}; use 0 or more seconds.")
+        raise PairAlignError(f"start_s is {start_s:g}; use 0 or more seconds.")
     if not (math.isfinite(window_s) and window_s > 0):
-        raise ValueError(f"window_s is {window_s:g}; use seconds above 0.")
+        raise PairAlignError(f"window_s is {window_s:g}; use seconds above 0.")
     first, size = round(start_s * SAMPLE_RATE_HZ), round(window_s * SAMPLE_RATE_HZ)
     _check_length(len(wave), kind, values, first, size)
     if kind == "shift":
@@ -211,7 +218,7 @@ def _check_length(samples: int, kind: str, values: Sequence[float], first: int, 
     needed = first + size + round(values[-1] / 1000 * SAMPLE_RATE_HZ) if kind == "shift" else first + 1
     if samples < needed:
         needed_s = -(-needed * 1000 // SAMPLE_RATE_HZ) / 1000  # rounded up, so that this much is enough
-        raise ValueError(
+        raise PairAlignError(
             f"the recording lasts {samples / SAMPLE_RATE_HZ:.3f} s and this {kind} sweep needs {needed_s:.3f} s. "
             f"Use a longer recording, or a smaller {'start, stop or window' if kind == 'shift' else 'start'}."
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString, normalized_distance
 from pairalign.windows import WINDOW_S
 
@@ -107,7 +108,9 @@ class Trajectory:
         Raises: ValueError when fewer than two values would be left.
         """
         if not 1 <= stride < len(self.values):
-            raise ValueError(f"stride is {stride}; allowed: 1 to {len(self.values) - 1}, so that two values are left.")
+            raise PairAlignError(
+                f"stride is {stride}; allowed: 1 to {len(self.values) - 1}, so that two values are left."
+            )
         return replace(self, values=self.values[::stride], strings=self.strings[::stride])
 
     def statistics(self) -> dict[str, float | bool]:
