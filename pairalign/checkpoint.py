@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA_VERSION = 1
-CHECKPOINT_DIR = Path(__file__).resolve().parent.parent / "checkpoints"
+_PACKAGE = Path(__file__).resolve().parent
+# a wheel carries the shipped checkpoints inside the package, a checkout beside it
+CHECKPOINT_DIR = (_PACKAGE if (_PACKAGE / "checkpoints").is_dir() else _PACKAGE.parent) / "checkpoints"
 MAX_WEIGHTS_BYTES = 4_000_000_000
 MAX_SIDECAR_BYTES = 20_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -20,7 +20,7 @@ from pairalign.framewise import frame_tokens, join_windows, merge_tokens
 from pairalign.likelihood import log_likelihoods
 from pairalign.mfcc import mfcc
 from pairalign.model import PairAlignModel
-from pairalign.model.baselines import FITTED_METHODS, Baselines
+from pairalign.model.baselines import FIT_COMMAND, FITTED_METHODS, Baselines
 from pairalign.model.chooser import Chooser
 from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
@@ -207,10 +207,7 @@ class Tokenizer:
 
     def _fitted(self, method: str) -> Baselines:
         if self.baselines is None:
-            raise PairAlignError(
-                f"checkpoint {self.name} holds no baseline {method!r}: add it with "
-                "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors."
-            )
+            raise PairAlignError(f"checkpoint {self.name} holds no baseline {method!r}: add it with {FIT_COMMAND}.")
         return self.baselines
 
     def _threads(self) -> int:

@@ -3,7 +3,7 @@
 Copies the weights to checkpoints/NAME.safetensors, puts the report of `python -m pairalign evaluate --json` into the
 description beside them, and, for `base`, writes the model card docs/model-card.md from that description. Every figure
 in the card comes from the report; the card says which command made it. Baselines lie beside the weights, under the same
-sha256: `scripts.fit_baselines` comes before the evaluation.
+sha256: `pairalign.evaluation.fit_baselines` comes before the evaluation.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ from pairalign.training.corpora import Utterance, Word, of_split, read_manifest,
 from pairalign.views import STRONG
 
 if TYPE_CHECKING:
-    from pairalign.tokenizer import Tokenizer
+    from pairalign.model.baselines import FIT_COMMAND
+from pairalign.tokenizer import Tokenizer
 
 MAIN = "pairalign"
 DEFAULT_LIMIT = 500
@@ -167,10 +168,7 @@ def _held_baselines(
     """Which of the wanted baselines the checkpoint can make, and which it lacks a fit for."""
     missing = tuple(name for name in missing_baselines(tokenizer) if name in wanted)
     if missing:
-        about = (
-            f"checkpoint {tokenizer.name} holds no fitted baselines for {', '.join(missing)}; add them with "
-            "python -m scripts.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors"
-        )
+        about = f"checkpoint {tokenizer.name} holds no fitted baselines for {', '.join(missing)}; add them with {FIT_COMMAND}"
         if not may_miss:
             raise EvaluationError(f"--baselines: {about}.")
         print(f"left out: {about}", file=sys.stderr)

@@ -16,6 +16,8 @@ from pairalign.mfcc import MFCC_SIZE
 PREFIX = "baseline."
 # not to be had without a fit; "viterbi" falls back to the codebook's penalty
 FITTED_METHODS = ("viterbi_cost", "bpe", "mfcc")
+# how a user adds them, for messages about a checkpoint without
+FIT_COMMAND = "python -m pairalign.evaluation.fit_baselines CHECKPOINT.safetensors --manifest CSV --out NEW.safetensors"
 _TENSORS = ("viterbi_penalty", "code_cost", "cost_penalty", "bpe_merges", "mfcc_codes", "rate_hz")
 
 

@@ -11,6 +11,7 @@ import torch
 import pairalign
 from pairalign.audio import write_audio
 from pairalign.checkpoint import read_checkpoint, save_checkpoint
+from pairalign.evaluation import fit_baselines as script
 from pairalign.evaluation.baselines import (
     ceiling_of_views,
     fit_baselines,
@@ -22,7 +23,6 @@ from pairalign.evaluation.protocols import Trials
 from pairalign.mfcc import MFCC_SIZE, mfcc
 from pairalign.model import bpe
 from pairalign.model.baselines import split_baselines
-from scripts import fit_baselines as script
 from tests.conftest import babble
 
 

@@ -1,4 +1,6 @@
-"""Add fitted baselines: python -m scripts.fit_baselines RUN/best.safetensors --manifest CSV --out RUN/final.safetensors
+"""Add fitted baselines to a checkpoint.
+
+    python -m pairalign.evaluation.fit_baselines RUN/best.safetensors --manifest CSV --out RUN/final.safetensors
 
 Fits the baselines that need data on segments of the split "train" and writes a new checkpoint: the same weights, the
 baselines beside them, a new sha256. Do this before `python -m pairalign evaluate`: a report is of one sha256 only.
