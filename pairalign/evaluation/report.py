@@ -168,7 +168,8 @@ def _held_baselines(
     """Which of the wanted baselines the checkpoint can make, and which it lacks a fit for."""
     missing = tuple(name for name in missing_baselines(tokenizer) if name in wanted)
     if missing:
-        about = f"checkpoint {tokenizer.name} holds no fitted baselines for {', '.join(missing)}; add them with {FIT_COMMAND}"
+        named = ", ".join(missing)
+        about = f"checkpoint {tokenizer.name} holds no fitted baselines for {named}; add them with {FIT_COMMAND}"
         if not may_miss:
             raise EvaluationError(f"--baselines: {about}.")
         print(f"left out: {about}", file=sys.stderr)
