@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from pairalign.errors import PairAlignError
-
-READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF or NIST SPHERE"
+from pairalign.formats import READABLE
 
 _WAV_PCM, _WAV_FLOAT, _WAV_EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _WAV_CODECS = {

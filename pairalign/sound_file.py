@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pairalign.containers import ALLOWED_SUBTYPES, READABLE, AudioError, Container, inspect
+from pairalign.containers import ALLOWED_SUBTYPES, AudioError, Container, inspect
+from pairalign.formats import READABLE
 
 if TYPE_CHECKING:
     import soundfile
