@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from pairalign.downmix import Downmix
 from pairalign.errors import AudioError
 from pairalign.resample import resample_blocks
 from pairalign.sound_file import AudioLimits, check_format, opened
-from pairalign.source import STDIN, AudioSource, source_name
+from pairalign.source import AudioSource, source_name
 
 __all__ = [
     "SAMPLE_RATE_HZ",
@@ -47,8 +46,6 @@ def read_audio(source: AudioSource, limits: AudioLimits | None = None, notes: li
     Raises: AudioError that names the recording, for what cannot be read or is not within the limits.
     """
     limits = limits or AudioLimits()
-    if isinstance(source, str) and source == STDIN:
-        source = sys.stdin.buffer
     with opened(source, limits) as sound:
         if sound.note and notes is not None:
             notes.append(f"{source_name(source)}: {sound.note}")

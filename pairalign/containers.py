@@ -37,7 +37,7 @@ def _recognise(file: BinaryIO, size: int) -> Container:
     if head[:4] == b"fLaC":
         return Container("flac", tuple(_flac_streams(file, start, size)))
     if head[:4] == b"OggS":  # pages carry no total, so a cut file is simply a shorter one
-        return Container("speex" if ogg.is_speex(head) else "ogg", ogg.ogg_links(file, start, size))
+        return Container("ogg-av" if ogg.needs_ffmpeg(head) else "ogg", ogg.ogg_links(file, start, size))
     if head[:7] == b"NIST_1A":
         return Container("nist", (Part(start, size, frames=_nist_frames(head)),))
     if kind := media.media_kind(head) if start == 0 else "":
@@ -63,6 +63,9 @@ def _describe_foreign(head: bytes) -> str:
 
 def _flac_streams(file: BinaryIO, start: int, size: int) -> list[Part]:
     """The FLAC files from `start` on: one, unless several were joined."""
+    file.seek(max(start, size - 128))
+    if file.read(3) == b"TAG":  # an old tag at the end, which is no FLAC
+        size -= 128
     begins = [start]
     while (at := find(file, _FLAC_START, begins[-1] + 4, size)) > 0:
         begins.append(at)

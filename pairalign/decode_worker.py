@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from pairalign.errors import AudioError
 from pairalign.ffmpeg import FfmpegDecoder
-from pairalign.layout import View
+from pairalign.layout import Part, View
 from pairalign.sndfile import SndfileDecoder
 
 _MEMORY_BYTES = 2_000_000_000
@@ -90,7 +90,7 @@ def serve(asks: BinaryIO, answers: BinaryIO) -> None:
 
 def _decoder(kind: str, file: BinaryIO, size: int) -> SndfileDecoder | FfmpegDecoder:
     if kind == "mp3":
-        return SndfileDecoder(View(file, 0, size), kind)
+        return SndfileDecoder(View(file, Part(0, size)), kind)
     return FfmpegDecoder(file, kind)
 
 

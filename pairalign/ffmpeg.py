@@ -25,7 +25,7 @@ CODECS = (
 )
 _SEEK_FROM_S = 30.0  # nearer, what comes before is decoded
 _SETTLE_S = 1.0  # a decoder needs some frames after a jump
-_NO_LENGTHS = ("amr", "adts", "speex")  # FFmpeg would guess
+_NO_LENGTHS = ("amr", "adts")  # FFmpeg would guess
 
 
 class FfmpegDecoder:

@@ -20,12 +20,13 @@ class Raw:
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes `start` to `end` are one stream. `frames`: what its header promises; None without a reliable promise."""
+    """One stream: `prefix`, then the bytes from `start` to `end`. `frames` is what its header promises, if reliable."""
 
     start: int
     end: int
     raw: Raw | None = None
     frames: int | None = None
+    prefix: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,22 @@ def find(file: BinaryIO, needle: bytes, start: int, end: int) -> int:
 
 
 class View:
-    """Part of an open file as a file of its own: what a decoder sees. Seeking beyond its ends stops there."""
+    """A part of an open file as a file of its own: what a decoder sees. Seeking beyond its ends stops there."""
 
-    def __init__(self, file: BinaryIO, start: int, end: int) -> None:
-        self._file, self._start, self._at = file, start, 0
-        self.size = max(0, end - start)
+    def __init__(self, file: BinaryIO, part: Part) -> None:
+        self._file, self._prefix, self._at = file, part.prefix, 0
+        self._start = part.start - len(part.prefix)  # where it would begin if the prefix were in the file
+        self.size = max(0, part.end - self._start)
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, fewer at the end."""
         left = self.size - self._at
-        # the file is shared between views, so that each goes to its own place first
-        self._file.seek(self._start + self._at)
-        data = self._file.read(left if size < 0 else min(size, left))
+        size = left if size < 0 else min(size, left)
+        data = self._prefix[self._at : self._at + size]
+        if len(data) < size:
+            # the file is shared between views, so that each goes to its own place first
+            self._file.seek(self._start + self._at + len(data))
+            data += self._file.read(size - len(data))
         self._at += len(data)
         return data
 

@@ -19,7 +19,7 @@ DEMUXERS = {
     "caf": ("caf", "Apple CAF"),
     "adts": ("aac", "AAC"),
     "asf": ("asf", "WMA"),
-    "speex": ("ogg", "Ogg Speex"),
+    "ogg-av": ("ogg", "Ogg"),  # the codecs in it that libsndfile does not read
 }
 _ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")

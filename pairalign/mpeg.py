@@ -23,6 +23,7 @@ _SEARCH_BYTES = 1 << 16  # as far as the first frame is searched among other byt
 _CHAIN = 3  # frames in a row that are no accident
 _DAMAGE_BYTES = 1024  # up to here a decoder finds the next frame itself
 _WINDOW_BYTES = 1 << 18
+_PADDING_BYTES = 4  # by so much do frames of one bit rate differ
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,9 @@ def mpeg_streams(file: BinaryIO, start: int, size: int) -> tuple[Part, ...]:
     window, parts = _Window(file, size), []
     offset: int | None = start
     while offset is not None and offset < size:
-        end, following = _follow(window, offset)
+        end, following, unnumbered = _follow(window, offset)
         if end > offset:
-            parts.append(Part(offset, end))
+            parts.append(Part(offset, end, prefix=_info_frame(window.at(offset, 4), unnumbered)))
         offset = following
     return tuple(parts) or (Part(start, size),)
 
@@ -134,29 +135,54 @@ def is_adts(file: BinaryIO, start: int, size: int) -> bool:
     return True
 
 
-def _follow(window: _Window, start: int) -> tuple[int, int | None]:
-    """Where the stream that begins at `start` ends, and where the next one begins (None: there is none)."""
+def _info_frame(head: bytes, frames: int) -> bytes:
+    """A frame that gives the length of a stream; b"" for no frames.
+
+    Without it the decoder takes every frame for as long as the first, and ends too early where they become shorter.
+    """
+    for index in range(1, 15):
+        info = bytes([head[0], head[1] | 1, index << 4 | head[2] & 0x0C, head[3]]) if frames else b""
+        frame = parse_frame(info)
+        if frame and frame.stream[1] == 3 and frame.length >= frame.info + 12:
+            fields = b"Xing" + (1).to_bytes(4, "big") + frames.to_bytes(4, "big")
+            return (info + bytes(frame.info - 4) + fields).ljust(frame.length, b"\0")
+    return b""
+
+
+def _follow(window: _Window, start: int) -> tuple[int, int | None, int]:
+    """Where the stream that begins at `start` ends, where the next one begins (None: there is none), and its frames.
+
+    The number of frames is 0 when the stream gives it itself, or when it follows from their equal length.
+    """
     offset, end, count = start, start, 0
-    stream, promised = None, None
+    stream, promised, numbered = None, None, False
+    shortest, longest = _WINDOW_BYTES, 0
+
+    def unnumbered() -> int:
+        return 0 if numbered or longest - shortest <= _PADDING_BYTES else count
+
     while offset < window.size:
         frame = window.frame(offset)
         if frame is None or (stream and frame.stream != stream and not window.chain(offset, 2)):
-            following = _next_frame(window, offset, stream)
+            following = _next_frame(window, offset)
             if following is not None and following - offset <= _DAMAGE_BYTES and not _tag_length(window, offset):
                 offset = following
                 continue
-            return (window.size if following is None and not _tag_length(window, offset) else offset), following
+            end = window.size if following is None and not _tag_length(window, offset) else offset
+            return end, following, unnumbered()
         frames = _frames_promised(window.at(offset, frame.info + 32), frame)
+        # another kind of frame, one that begins a stream, or more than the stream's own count
         if stream and (frame.stream != stream or frames is not None):
-            return offset, offset
-        if count - 1 == promised and window.chain(offset, _CHAIN):  # more than the first stream's own count
-            return offset, offset
+            return offset, offset, unnumbered()
+        if count - 1 == promised and window.chain(offset, _CHAIN):
+            return offset, offset, 0
         if stream is None:
-            stream, promised = frame.stream, frames or None
+            stream, promised, numbered = frame.stream, frames or None, frames is not None
         count += 1
+        shortest, longest = min(shortest, frame.length), max(longest, frame.length)
         offset += frame.length
         end = min(offset, window.size)
-    return end, None
+    return end, None, unnumbered()
 
 
 def _frames_promised(head: bytes, frame: Frame) -> int | None:
@@ -171,7 +197,7 @@ def _frames_promised(head: bytes, frame: Frame) -> int | None:
     return None
 
 
-def _next_frame(window: _Window, offset: int, stream: tuple[int, int, int, bool] | None) -> int | None:
+def _next_frame(window: _Window, offset: int) -> int | None:
     """The next frame behind tags and bytes that are none."""
     while offset < window.size:
         if length := _tag_length(window, offset):
@@ -191,7 +217,7 @@ def _tag_length(window: _Window, offset: int) -> int:
     """Bytes of the tag at `offset`; 0 when there is none."""
     head = window.at(offset, 32)
     if head[:8] == b"APETAGEX" and len(head) == 32:
-        return int.from_bytes(head[12:16], "little") + (32 if head[23] & 0x20 else 0) or 32
+        return 32 + (int.from_bytes(head[12:16], "little") if head[23] & 0x20 else 0)  # 0: the end of a tag
     if head[:3] == b"TAG":
         return 128
     return _id3_length(head)

@@ -28,6 +28,6 @@ def ogg_links(file: BinaryIO, start: int, size: int) -> tuple[Part, ...]:
     return tuple(Part(a, b) for a, b in zip(begins, [*begins[1:], size], strict=True))
 
 
-def is_speex(head: bytes) -> bool:
-    """Whether the first page of an Ogg file belongs to Speex, which libsndfile does not decode."""
-    return b"Speex   " in head[:80]
+def needs_ffmpeg(head: bytes) -> bool:
+    """Whether the first page of an Ogg file belongs to Speex or FLAC, which libsndfile does not read there."""
+    return head[28:36] == b"Speex   " or head[28:33] == b"\x7fFLAC"

@@ -95,7 +95,7 @@ class Sound:
         self.close()
         if part.raw is not None:
             check_format(part.raw.rate_hz, part.raw.channels, 0, self._limits)
-        view, kind = View(self._file, part.start, part.end), self._kind
+        view, kind = View(self._file, part), self._kind
         decoder = SndfileDecoder(view, kind, part.raw) if kind in _LOCAL_KINDS else RemoteDecoder(view, kind)
         self._decoder, self._unread = decoder, part
         check_format(decoder.rate_hz, decoder.channels, decoder.frames, self._limits)

@@ -16,7 +16,7 @@ from pairalign.errors import AudioError
 
 AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
-STDIN = "-"
+_STDIN = "-"
 _HELD_BYTES = 16_000_000  # more of a stream goes to a temporary file
 _BLOCK_BYTES = 1 << 20
 # what a shell's <(command) stands for: an open pipe, unlike a named one that nobody may ever write to
@@ -30,7 +30,10 @@ def opened_source(source: AudioSource, max_bytes: int) -> Iterator[tuple[BinaryI
 
     Raises: AudioError when it cannot be opened, is empty, or has more than `max_bytes`.
     """
-    if isinstance(source, (bytes, bytearray, memoryview)) and not _is_name(source):
+    if isinstance(source, str) and source == _STDIN:
+        with _held(_stdin(), max_bytes) as held:
+            yield held
+    elif isinstance(source, (bytes, bytearray, memoryview)) and not _is_name(source):
         with io.BytesIO(source) as memory:
             yield memory, _checked(len(source), max_bytes)
     elif isinstance(source, (str, bytes, os.PathLike)):
@@ -56,13 +59,13 @@ def opened_source(source: AudioSource, max_bytes: int) -> Iterator[tuple[BinaryI
 
 def source_name(source: AudioSource) -> str:
     """A name fit for one line of a message: no line breaks or control characters, not endless."""
+    if isinstance(source, str) and source == _STDIN:
+        return "standard input"
     if isinstance(source, (bytes, bytearray, memoryview)) and not _is_name(source):
         return "the recording in memory"
     if isinstance(source, (str, bytes, os.PathLike)):
         name = os.fsdecode(source)
     else:
-        if source is getattr(sys.stdin, "buffer", None):
-            return "standard input"
         given: Any = getattr(source, "name", None)
         if not isinstance(given, str):
             return "the recording in memory"
@@ -97,6 +100,13 @@ def _open(path: str | bytes | os.PathLike[str]) -> BinaryIO:
         file.close()
         raise AudioError("this is not a regular file; name an audio file")
     return file
+
+
+def _stdin() -> BinaryIO:
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise AudioError("there is no standard input; name a file")
+    return stream
 
 
 @contextmanager
