@@ -106,13 +106,13 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
         return command
 
     tokenize = add("tokenize", _tokenize, terminal.show_tokenize, "turn recordings into token strings")
-    tokenize.add_argument("files", nargs="+", metavar="FILE")
+    tokenize.add_argument("files", nargs="+", metavar="FILE", help="recordings; - is standard input")
     both = "pairalign,vq"
     tokenize.add_argument("--method", default=both, help=f"any of {_METHODS} (default {both})")
     tokenize.add_argument("--format", choices=("csv", "textgrid"), help="of one FILE: a table, or tiers for Praat")
     align = add("align", _align, terminal.show_align, "show the edits between the token strings of two recordings")
-    align.add_argument("a", metavar="A")
-    align.add_argument("b", metavar="B")
+    align.add_argument("a", metavar="A", help="a recording; - is standard input")
+    align.add_argument("b", metavar="B", help="another recording")
     align.add_argument("--method", default="pairalign", help=f"one of {_METHODS} (default pairalign)")
     sweep = add(
         "sweep", _sweep, terminal.show_sweep, "slide, mask, speed up or re-voice a recording and see its string move"
@@ -131,7 +131,7 @@ def _add_sweep_arguments(sweep: argparse.ArgumentParser, methods: str) -> None:
 
     stops = ", ".join(f"{kind.stop:g} {kind.unit} ({name})" for name, kind in KINDS.items())
     steps = ", ".join(f"{kind.step:g} {kind.unit} ({name})" for name, kind in KINDS.items())
-    sweep.add_argument("file", metavar="FILE")
+    sweep.add_argument("file", metavar="FILE", help="a recording; - is standard input")
     sweep.add_argument("--kind", default="shift", choices=tuple(KINDS), help="default shift")
     sweep.add_argument("--stop", type=float, help=f"last value; by default {stops}")
     sweep.add_argument("--step", type=float, help=f"distance of the values; by default {steps}")
@@ -179,8 +179,9 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     for number, path in enumerate(args.files, 1):
         if len(args.files) > 1 and sys.stderr.isatty():
             print(f"{number}/{len(args.files)} {terminal.one_line(path)}", file=sys.stderr)
+        notes: list[str] = []
         try:
-            wave = read_audio(path)
+            wave = read_audio(path, notes=notes)
         except AudioError as error:
             print(f"pairalign: {terminal.one_line(str(error))}", file=sys.stderr)
             files.append({"path": path, "error": str(error)})
@@ -188,7 +189,9 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
         found = {method: tok.tokenize(wave, method=method) for method in methods}
         args.strings.append(found)
         strings = {method: string.to_dict() for method, string in found.items()}
-        files.append({"path": path, "duration_s": len(wave) / SAMPLE_RATE_HZ, "strings": strings})
+        entry = {"path": path, "duration_s": len(wave) / SAMPLE_RATE_HZ, "strings": strings}
+        files.append(entry | ({"notes": notes} if notes else {}))
+        terminal.show_notes(notes)
     status = EXIT_USER if any("error" in entry for entry in files) else EXIT_DONE
     return {"checkpoint": tok.name, "model_sha256": tok.sha256, "device": str(tok.device), "files": files}, status
 
@@ -198,7 +201,9 @@ def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from pairalign.strings import align
 
     tok = _load(args, [args.method])
-    waves = [read_audio(path) for path in (args.a, args.b)]
+    notes: list[str] = []
+    waves = [read_audio(path, notes=notes) for path in (args.a, args.b)]
+    terminal.show_notes(notes)
     result = align(*(tok.tokenize(wave, method=args.method) for wave in waves))
     args.alignment = result  # for the text form
     return {
@@ -216,7 +221,9 @@ def _sweep(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
     values = sweep_values(args.kind, args.stop, args.step)  # a mistake is told before the model is loaded
     tok = _load(args, _names(args.method))
-    wave = read_audio(args.file)
+    notes: list[str] = []
+    wave = read_audio(args.file, notes=notes)
+    terminal.show_notes(notes)
     where = {"start_s": args.start, "window_s": args.window}
     found = {m: sweep(tok, wave, args.kind, args.stop, args.step, m, **where).to_dict() for m in _names(args.method)}
     return {"kind": args.kind, "values": list(values), "methods": found}, EXIT_DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,12 @@ _MARKS = {"match": "=", "sub": "~", "ins": "+", "del": "-"}
 def one_line(text: str) -> str:
     """A whole message without line breaks and control characters; `home.one_line` is for names, and shortens."""
     return "".join(c if c.isprintable() else " " for c in text).strip()
+
+
+def show_notes(notes: list[str]) -> None:
+    """Remarks on recordings that were read, on stderr."""
+    for note in notes:
+        print(f"pairalign: {one_line(note)}", file=sys.stderr)
 
 
 def show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:

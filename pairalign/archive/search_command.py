@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 from pairalign.archive.archive import MODES, Archive
+from pairalign.terminal import show_notes
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Options of `search`."""
-    command.add_argument("query", metavar="QUERY", help="a recording")
+    command.add_argument("query", metavar="QUERY", help="a recording; - is standard input")
     command.add_argument("--archive", required=True, metavar="DB")
     command.add_argument("--top", type=int, default=10, metavar="N", help="how many hits (default 10)")
     command.add_argument(
@@ -32,7 +33,9 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
     """Serve `search`: the JSON document of the contract. elapsed_ms is the search alone, without loading anything."""
     from pairalign.audio import read_audio
 
-    wave = read_audio(args.query)
+    notes: list[str] = []
+    wave = read_audio(args.query, notes=notes)
+    show_notes(notes)
     Archive.open(args.archive, create=False)  # a wrong name is told at once, not after loading torch
     from pairalign.tokenizer import load
 
