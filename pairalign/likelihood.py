@@ -89,7 +89,7 @@ def _check(tokenizer: Tokenizer, string: TokenString) -> None:
             "Tokenize the recording again with this one."
         )
     codes = tokenizer.vocab_size
-    if string.method == "mfcc" or not all(0 <= token < codes for token in string.ids):
+    if string.alphabet != "codes" or not all(0 <= token < codes for token in string.ids):
         raise PairAlignError(
             f"the string of method {string.method!r} has other symbols than the decoder's {codes} codes. "
             "Use a string of method 'pairalign' or 'vq'."

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from pairalign.arguments import is_whole
 from pairalign.errors import PairAlignError
 
 MAX_VOCAB_SIZE = 65_536
@@ -35,6 +36,8 @@ _BLOCKS = (
 # Python versions carry different Unicode tables; this one never changes, so a glyph never does either.
 _UNICODE = unicodedata.ucd_3_2_0
 _OPS = {"replace": "sub", "insert": "ins", "delete": "del"}
+# methods that write the codes of the model's codebook; the ids of any other method stand for symbols of its own
+_CODE_METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost")
 
 
 def _usable(char: str) -> bool:
@@ -88,6 +91,11 @@ def ids_from_text(text: str) -> tuple[int, ...]:
         ) from None
 
 
+def alphabet_of(method: str) -> str:
+    """What the ids of a method stand for: "codes" of the model's codebook, or the method's own name ("bpe", "mfcc")."""
+    return "codes" if method in _CODE_METHODS else method
+
+
 @dataclass(frozen=True)
 class TokenString:
     """What a recording became: token ids and their places in time. `log_probs` is empty for methods without any."""
@@ -130,6 +138,11 @@ class TokenString:
         return text_from_ids(self.ids, self.vocab_size)
 
     @property
+    def alphabet(self) -> str:
+        """What the ids stand for, see `alphabet_of`; strings of different alphabets cannot be compared."""
+        return alphabet_of(self.method)
+
+    @property
     def tokens_per_s(self) -> float:
         """Token rate over the whole recording, pauses included."""
         return len(self.ids) / self.duration_s if self.duration_s > 0 else 0.0
@@ -148,6 +161,9 @@ class TokenString:
             "tokens_per_s": self.tokens_per_s,
             "stopped_by": self.stopped_by,
         }
+
+
+Tokens = Sequence[int] | TokenString  # what distances take: ids, or token strings, which are checked to be comparable
 
 
 @dataclass(frozen=True)
@@ -196,20 +212,44 @@ class Alignment:
 
 
 def align(a: TokenString, b: TokenString) -> Alignment:
-    """A shortest edit script from `a` to `b`. Strings of different models mean different things and are refused."""
-    if a.model_sha256 != b.model_sha256:
-        raise PairAlignError(
-            f"strings of different models cannot be compared ({a.model_sha256[:12]} and {b.model_sha256[:12]}). "
-            "Tokenize both recordings with the same checkpoint"
-        )
+    """A shortest edit script from `a` to `b`.
+
+    Raises: PairAlignError for strings of different models or alphabets: their ids mean different things.
+    """
+    ids_a, ids_b = _comparable(a, b, only_strings=True)
     edits: list[Edit] = []
-    for run in Levenshtein.opcodes(list(a.ids), list(b.ids)):
+    for run in Levenshtein.opcodes(ids_a, ids_b):
         for k in range(max(run.src_end - run.src_start, run.dest_end - run.dest_start)):
             in_a = run.src_start + k if run.tag != "insert" else None
             in_b = run.dest_start + k if run.tag != "delete" else None
             edits.append(Edit(_OPS.get(run.tag, "match"), in_a, in_b))
     distance = sum(edit.op != "match" for edit in edits)
-    return Alignment(tuple(edits), distance, _over_longer(distance, a.ids, b.ids), a, b)
+    return Alignment(tuple(edits), distance, _over_longer(distance, ids_a, ids_b), a, b)
+
+
+def check_comparable(a: TokenString, b: TokenString) -> None:
+    """Raises: PairAlignError for strings of different models or alphabets: equal ids do not mean equal sounds there."""
+    if a.model_sha256 != b.model_sha256:
+        raise PairAlignError(
+            f"strings of different models cannot be compared ({a.model_sha256[:12]} and {b.model_sha256[:12]}). "
+            "Tokenize both recordings with the same checkpoint"
+        )
+    if a.alphabet != b.alphabet:
+        raise PairAlignError(
+            f"strings of the methods {a.method} and {b.method} cannot be compared: their ids stand for different "
+            f"symbols. Tokenize both recordings with one method; only {', '.join(_CODE_METHODS)} share their codes"
+        )
+
+
+def _comparable(a: Tokens, b: Tokens, only_strings: bool = False) -> tuple[list[int], list[int]]:
+    """The ids of both, refused where they cannot be compared or are no tokens at all."""
+    for one in (a, b):
+        if not isinstance(one, TokenString) and (only_strings or not isinstance(one, Iterable)):
+            raise PairAlignError(f"a {type(one).__name__} is no token string; compare what `tokenize` returns")
+    if isinstance(a, TokenString) and isinstance(b, TokenString):
+        check_comparable(a, b)
+    ids_a, ids_b = (list(one.ids if isinstance(one, TokenString) else one) for one in (a, b))
+    return ids_a, ids_b
 
 
 def _over_longer(count: int, ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
@@ -217,28 +257,38 @@ def _over_longer(count: int, ids_a: Sequence[int], ids_b: Sequence[int]) -> floa
     return count / longer if longer else 0.0
 
 
-def edit_distance(ids_a: Sequence[int], ids_b: Sequence[int]) -> int:
-    """Unit-cost Levenshtein distance over token ids."""
-    return Levenshtein.distance(list(ids_a), list(ids_b))
+def edit_distance(a: Tokens, b: Tokens) -> int:
+    """Unit-cost Levenshtein distance over token ids. Raises: as `align`, where both are token strings."""
+    return Levenshtein.distance(*_comparable(a, b))
 
 
-def normalized_distance(ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
-    """Levenshtein distance / longer length: 0 for equal strings (two empty ones too), 1 for nothing in common."""
-    return _over_longer(edit_distance(ids_a, ids_b), ids_a, ids_b)
+def normalized_distance(a: Tokens, b: Tokens) -> float:
+    """Levenshtein distance / longer length: 0 for equal strings (two empty ones too), 1 for nothing in common.
+
+    Raises: as `align`, where both are token strings.
+    """
+    ids_a, ids_b = _comparable(a, b)
+    return _over_longer(Levenshtein.distance(ids_a, ids_b), ids_a, ids_b)
 
 
-def jaccard(ids_a: Sequence[int], ids_b: Sequence[int], n: int = 1) -> float:
-    """Shared share of distinct n-grams; strings too short to have any count as 1 when equal, else 0."""
-    if n < 1:
-        raise PairAlignError(f"n-grams need n of at least 1, not {n}")
+def jaccard(a: Tokens, b: Tokens, n: int = 1) -> float:
+    """Shared share of distinct n-grams; strings too short to have any count as 1 when equal, else 0.
+
+    Raises: as `align`, where both are token strings; PairAlignError for an n below 1.
+    """
+    if not (is_whole(n) and n >= 1):
+        raise PairAlignError(f"n-grams need n of at least 1, a whole number, not {n!r}")
+    n = int(n)
+    ids_a, ids_b = _comparable(a, b)
     grams_a, grams_b = ({tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)} for ids in (ids_a, ids_b))
     if not grams_a and not grams_b:
-        return float(tuple(ids_a) == tuple(ids_b))
+        return float(ids_a == ids_b)
     return len(grams_a & grams_b) / len(grams_a | grams_b)
 
 
-def lcs_ratio(ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
-    """Longest common subsequence / longer length; 1 for two empty strings."""
-    if not len(ids_a) and not len(ids_b):
+def lcs_ratio(a: Tokens, b: Tokens) -> float:
+    """Longest common subsequence / longer length; 1 for two empty strings. Raises: as `align`, for token strings."""
+    ids_a, ids_b = _comparable(a, b)
+    if not ids_a and not ids_b:
         return 1.0
-    return _over_longer(LCSseq.similarity(list(ids_a), list(ids_b)), ids_a, ids_b)
+    return _over_longer(LCSseq.similarity(ids_a, ids_b), ids_a, ids_b)
