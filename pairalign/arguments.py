@@ -12,6 +12,6 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def is_whole(value: object) -> TypeGuard[float]:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is a whole number, as 4 and 4.0 are; `int` makes it one to count with."""
     return is_number(value) and value == int(value)

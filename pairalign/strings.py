@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import index
 from typing import Any
 
 from rapidfuzz.distance import LCSseq, Levenshtein
@@ -68,20 +69,22 @@ def _ids() -> dict[str, int]:
 
 def glyph(token_id: int) -> str:
     """The one printable character of a token id; the same for every vocabulary size and Python version."""
-    if not 0 <= token_id < MAX_VOCAB_SIZE:
-        raise PairAlignError(f"token id {token_id} has no glyph; allowed: 0 to {MAX_VOCAB_SIZE - 1}")
-    return _glyphs()[token_id]
+    if not (is_whole(token_id) and 0 <= token_id < MAX_VOCAB_SIZE):
+        raise PairAlignError(f"token id {token_id!r} has no glyph; allowed: 0 to {MAX_VOCAB_SIZE - 1}")
+    return _glyphs()[int(token_id)]
 
 
 def text_from_ids(ids: Sequence[int], vocab_size: int = MAX_VOCAB_SIZE) -> str:
     """Ids to text, one character each; within Latin-1 (one byte each) for vocabularies up to 188."""
-    if any(not 0 <= i < vocab_size for i in ids):
-        raise PairAlignError(f"token ids must lie in 0 to {vocab_size - 1}; found {min(ids)} to {max(ids)}")
-    return "".join(map(glyph, ids))
+    if not (is_whole(vocab_size) and all(is_whole(i) and 0 <= i < vocab_size for i in ids)):
+        raise PairAlignError(f"token ids must be whole numbers in 0 to {vocab_size - 1}; these are {list(ids)[:9]!r}")
+    return "".join(_glyphs()[int(i)] for i in ids)
 
 
 def ids_from_text(text: str) -> tuple[int, ...]:
     """The ids behind a text of glyphs: the inverse of `text_from_ids`."""
+    if not isinstance(text, str):
+        raise PairAlignError(f"a value of type {type(text).__name__} is no text of glyphs")
     table = _ids()
     try:
         return tuple(table[char] for char in text)
@@ -111,12 +114,19 @@ class TokenString:
 
     def __post_init__(self) -> None:
         # arrays are welcome as input; what is stored is plain Python, hashable and fit for JSON
-        object.__setattr__(self, "ids", tuple(int(i) for i in self.ids))
-        object.__setattr__(self, "spans_s", tuple((float(start), float(end)) for start, end in self.spans_s))
-        object.__setattr__(self, "log_probs", tuple(float(p) for p in self.log_probs))
-        object.__setattr__(self, "duration_s", float(self.duration_s))
-        if not 1 <= self.vocab_size <= MAX_VOCAB_SIZE:
-            raise PairAlignError(f"vocab_size is {self.vocab_size}; allowed: 1 to {MAX_VOCAB_SIZE}")
+        try:
+            object.__setattr__(self, "ids", tuple(map(index, self.ids)))
+            object.__setattr__(self, "spans_s", tuple((float(start), float(end)) for start, end in self.spans_s))
+            object.__setattr__(self, "log_probs", tuple(map(float, self.log_probs)))
+            object.__setattr__(self, "duration_s", float(self.duration_s))
+        except (TypeError, ValueError):
+            usable = False
+        else:
+            usable = self.duration_s >= 0 and isinstance(self.method, str) and isinstance(self.model_sha256, str)
+        if not usable:
+            raise PairAlignError("a token string needs ids, spans and a duration that are numbers, and names as text")
+        if not (is_whole(self.vocab_size) and 1 <= self.vocab_size <= MAX_VOCAB_SIZE):
+            raise PairAlignError(f"vocab_size is {self.vocab_size!r}; allowed: 1 to {MAX_VOCAB_SIZE}")
         if any(not 0 <= i < self.vocab_size for i in self.ids):
             raise PairAlignError(f"token ids must lie in 0 to {self.vocab_size - 1}")
         if len(self.spans_s) != len(self.ids) or len(self.log_probs) not in (0, len(self.ids)):
@@ -224,7 +234,7 @@ def align(a: TokenString, b: TokenString) -> Alignment:
             in_b = run.dest_start + k if run.tag != "delete" else None
             edits.append(Edit(_OPS.get(run.tag, "match"), in_a, in_b))
     distance = sum(edit.op != "match" for edit in edits)
-    return Alignment(tuple(edits), distance, _over_longer(distance, ids_a, ids_b), a, b)
+    return Alignment(tuple(edits), distance, Levenshtein.normalized_distance(ids_a, ids_b), a, b)
 
 
 def check_comparable(a: TokenString, b: TokenString) -> None:
@@ -252,11 +262,6 @@ def _comparable(a: Tokens, b: Tokens, only_strings: bool = False) -> tuple[list[
     return ids_a, ids_b
 
 
-def _over_longer(count: int, ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
-    longer = max(len(ids_a), len(ids_b))
-    return count / longer if longer else 0.0
-
-
 def edit_distance(a: Tokens, b: Tokens) -> int:
     """Unit-cost Levenshtein distance over token ids. Raises: as `align`, where both are token strings."""
     return Levenshtein.distance(*_comparable(a, b))
@@ -267,8 +272,7 @@ def normalized_distance(a: Tokens, b: Tokens) -> float:
 
     Raises: as `align`, where both are token strings.
     """
-    ids_a, ids_b = _comparable(a, b)
-    return _over_longer(Levenshtein.distance(ids_a, ids_b), ids_a, ids_b)
+    return Levenshtein.normalized_distance(*_comparable(a, b))
 
 
 def jaccard(a: Tokens, b: Tokens, n: int = 1) -> float:
@@ -289,6 +293,5 @@ def jaccard(a: Tokens, b: Tokens, n: int = 1) -> float:
 def lcs_ratio(a: Tokens, b: Tokens) -> float:
     """Longest common subsequence / longer length; 1 for two empty strings. Raises: as `align`, for token strings."""
     ids_a, ids_b = _comparable(a, b)
-    if not ids_a and not ids_b:
-        return 1.0
-    return _over_longer(LCSseq.similarity(ids_a, ids_b), ids_a, ids_b)
+    longer = max(len(ids_a), len(ids_b))
+    return LCSseq.similarity(ids_a, ids_b) / longer if longer else 1.0
