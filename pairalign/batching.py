@@ -3,13 +3,14 @@
 Shapes: B windows, T frames, D features.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from typing import TypeVar
 
 import numpy as np
 import torch
 
+from pairalign.arguments import is_number, is_whole
 from pairalign.errors import PairAlignError
 from pairalign.threads import shares, thread_pool
 from pairalign.windows import Window
@@ -31,13 +32,12 @@ def each_window(
 
     threads: of a CPU that may be used; with more than one, several batches are worked on side by side.
     """
-    if batch_size < 1:
-        raise PairAlignError(f"batch_size is {batch_size}; use 1 or more.")
+    _check(batch_size, warps, len(waves), progress)
     jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
     # windows of like length share a batch: less padding, same strings
     order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)
     workers, torch_threads = shares(threads)
-    size = min(batch_size, max(LEAST_BATCH, -(-len(order) // workers)))
+    size = min(int(batch_size), max(LEAST_BATCH, -(-len(order) // workers)))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
 
     @torch.inference_mode()  # of the thread that it runs in
@@ -52,6 +52,19 @@ def each_window(
         if progress:
             progress(len(results) / len(jobs))
     return [results[k] for k in range(len(jobs))]
+
+
+def _check(batch_size: object, warps: Sequence[float] | None, recordings: int, progress: object) -> None:
+    if not (is_whole(batch_size) and batch_size >= 1):
+        raise PairAlignError(f"batch_size is {batch_size!r}; use 1 or more, a whole number.")
+    if warps is not None:
+        factors = list(warps) if isinstance(warps, Iterable) else []
+        if len(factors) != recordings or not all(is_number(one) and 0.5 <= one <= 2 for one in factors):
+            raise PairAlignError(
+                f"warps is {warps!r}; use one factor from 0.5 to 2 for each of {recordings} recordings"
+            )
+    if progress is not None and not callable(progress):
+        raise PairAlignError(f"progress is {progress!r}; use a function that takes the share done, 0 to 1.")
 
 
 def _told(
@@ -70,6 +83,17 @@ def _told(
             yield waiting[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def padded(
+    waves: list[np.ndarray], warp: torch.Tensor | None, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Waves of any lengths on a device: (B, T) with zeros behind, their lengths (B,) in samples, and the warps (B,)."""
+    lengths = torch.tensor([len(wave) for wave in waves])
+    together = torch.zeros(len(waves), int(lengths.max()))
+    for row, wave in zip(together, waves, strict=True):
+        row[: len(wave)] = torch.from_numpy(np.ascontiguousarray(wave))
+    return together.to(device), lengths.to(device), None if warp is None else warp.to(device)
 
 
 def unpadded(values: torch.Tensor, lengths: torch.Tensor) -> list[np.ndarray]:

@@ -67,7 +67,10 @@ def _names_in(folder: Path) -> list[str]:
 
 def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:
     """The weights file behind a name, shipped or one's own, or a path that ends in .safetensors."""
-    text = os.fspath(name_or_path)
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        kind = type(name_or_path).__name__
+        raise CheckpointError(f"a checkpoint is a name or a path, not a value of type {kind}. {_offer()}")
+    text = os.fsdecode(name_or_path)
     shown = one_line(text, 200)
     if is_name(text):
         places = [folder / f"{text}.safetensors" for folder in (CHECKPOINT_DIR, own_checkpoints())]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pairalign.arguments import is_number, is_whole
 from pairalign.beam_search import Decoded, beam_search, constrain
 from pairalign.errors import PairAlignError
 from pairalign.evidence import Evidence
@@ -39,25 +40,38 @@ class DecodingOptions:
     wanted_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.beam <= 16:
-            raise PairAlignError(f"beam is {self.beam}; use a whole number from 1 (greedy) to 16.")
-        if not 0 <= self.evidence <= 100:
-            raise PairAlignError(f"evidence is {self.evidence}; use 0 (none) to 100.")
-        if not 0 <= self.min_rate_hz < self.max_rate_hz <= 50:
+        if not (is_whole(self.beam) and 1 <= self.beam <= 16):
+            raise PairAlignError(f"beam is {self.beam!r}; use a whole number from 1 (greedy) to 16.")
+        if not (is_number(self.evidence) and 0 <= self.evidence <= 100):
+            raise PairAlignError(f"evidence is {self.evidence!r}; use 0 (none) to 100.")
+        rates = (self.min_rate_hz, self.max_rate_hz)
+        if not (all(map(is_number, rates)) and 0 <= self.min_rate_hz < self.max_rate_hz <= 50):
             raise PairAlignError(
-                f"min_rate_hz {self.min_rate_hz} and max_rate_hz {self.max_rate_hz} must satisfy 0 <= min < max <= 50."
+                f"min_rate_hz {rates[0]!r} and max_rate_hz {rates[1]!r} must satisfy 0 <= min < max <= 50."
             )
-        if not 0 <= self.temperature <= 10:
-            raise PairAlignError(f"temperature is {self.temperature}; use 0 (the most likely string) to 10.")
+        if not (is_number(self.quiet_rate_hz) and 0 <= self.quiet_rate_hz <= 50):
+            raise PairAlignError(f"quiet_rate_hz is {self.quiet_rate_hz!r}; use 0 to 50.")
+        if not (is_number(self.temperature) and 0 <= self.temperature <= 10):
+            raise PairAlignError(f"temperature is {self.temperature!r}; use 0 (the most likely string) to 10.")
         if self.temperature > 0 and self.beam > 1:
             raise PairAlignError(
                 f"temperature is {self.temperature} and beam is {self.beam}; a beam search draws nothing. "
                 "Use beam 1 to draw a string, or temperature 0 to search for the best one."
             )
-        if self.seed != int(self.seed) or not 0 <= self.seed < 2**63:
-            raise PairAlignError(f"seed is {self.seed}; use a whole number from 0.")
-        if self.wanted_tokens is not None and (self.wanted_tokens != int(self.wanted_tokens) or self.wanted_tokens < 1):
-            raise PairAlignError(f"wanted_tokens is {self.wanted_tokens}; use a whole number from 1, or None for any.")
+        if not (is_whole(self.seed) and 0 <= self.seed < 2**63):
+            raise PairAlignError(f"seed is {self.seed!r}; use a whole number from 0.")
+        wanted = self.wanted_tokens
+        if wanted is not None and not (is_whole(wanted) and wanted >= 1):
+            raise PairAlignError(f"wanted_tokens is {wanted!r}; use a whole number from 1, or None for any.")
+        for name in ("beam", "seed", "wanted_tokens"):  # 4.0, as a slider gives it, is 4
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else int(value))
+
+
+def check_options(options: object) -> None:
+    """Raises: PairAlignError for anything but `DecodingOptions`."""
+    if not isinstance(options, DecodingOptions):
+        raise PairAlignError(f"options is of type {type(options).__name__}; use DecodingOptions(…).")
 
 
 def length_limits(features: LogMel, options: DecodingOptions) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,7 +81,7 @@ def length_limits(features: LogMel, options: DecodingOptions) -> tuple[torch.Ten
     """
     frames = encoder_lengths(features.lengths)  # every token needs a frame of its own
     if options.wanted_tokens is not None:
-        wanted = frames.clamp(max=int(options.wanted_tokens))
+        wanted = frames.clamp(max=min(options.wanted_tokens, 2**31))
         return wanted, wanted
     active_s = features.active.sum(1) / MEL_RATE_HZ
     quiet_s = features.lengths / MEL_RATE_HZ - active_s
@@ -105,7 +119,7 @@ def _step_by_step(
 ) -> Decoded:
     """One token after the other, the best or a drawn one, never taken back."""
     rows, eos = len(most), decoder.eos_id
-    heard, generator = Evidence(condition), torch.Generator().manual_seed(int(options.seed))
+    heard, generator = Evidence(condition), torch.Generator().manual_seed(options.seed)
     every = torch.arange(rows, device=most.device)
     steps = int(most.max()) + 1
     caches = decoder.start(condition, steps)

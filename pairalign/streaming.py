@@ -30,8 +30,10 @@ import numpy as np
 import torch
 from rapidfuzz.distance import Levenshtein
 
+from pairalign.arguments import is_number, is_whole
 from pairalign.audio import SAMPLE_RATE_HZ, AudioError, AudioLimits, as_float
-from pairalign.decoding import DecodingOptions
+from pairalign.audio_input import as_array
+from pairalign.decoding import DecodingOptions, check_options
 from pairalign.errors import PairAlignError
 from pairalign.gate import PAST_S, STEP_FRAMES, heard, levels_dbfs, open_frames
 from pairalign.resample import Resampler
@@ -95,12 +97,14 @@ class Stream:
         Raises: ValueError for a rate or a length that can not be.
         """
         limits = AudioLimits()
-        if not limits.min_rate_hz <= rate_hz <= limits.max_rate_hz or rate_hz != int(rate_hz):
+        if not (is_whole(rate_hz) and limits.min_rate_hz <= rate_hz <= limits.max_rate_hz):
             raise AudioError(
-                f"the sample rate is {rate_hz} Hz; use a whole number from {limits.min_rate_hz} to {limits.max_rate_hz}"
+                f"the sample rate is {rate_hz!r} Hz; use whole hertz, {limits.min_rate_hz} to {limits.max_rate_hz}"
             )
-        if not 12 <= keep_s <= limits.max_duration_s:
-            raise PairAlignError(f"keep_s is {keep_s}; use 12 to {limits.max_duration_s:g} seconds.")
+        check_options(options)
+        check_options(draft)
+        if not (is_number(keep_s) and 12 <= keep_s <= limits.max_duration_s):
+            raise PairAlignError(f"keep_s is {keep_s!r}; use 12 to {limits.max_duration_s:g} seconds.")
         self.keep_s, self.options, self.draft = keep_s, options, draft
         self.rate_hz, self.finished = int(rate_hz), False
         self.committed_count = self.shown_count = self.revised_count = 0
@@ -134,8 +138,8 @@ class Stream:
 
     def audio(self, last_s: float) -> np.ndarray:
         """The last seconds (T,) float32 at 16 kHz, as many as are kept. Raises ValueError when there are none."""
-        if not math.isfinite(last_s) or last_s <= 0:
-            raise PairAlignError(f"{last_s} seconds can not be kept; use a number above 0.")
+        if not is_number(last_s) or last_s <= 0:
+            raise PairAlignError(f"{last_s!r} seconds can not be kept; use a number above 0.")
         if not len(self._wave):
             raise PairAlignError("There is no sound yet: start listening first.")
         return self._wave[-round(min(last_s, self.keep_s) * SAMPLE_RATE_HZ) :].copy()
@@ -144,9 +148,14 @@ class Stream:
         """Take what came in: (T,) or (T, channels), integer or float in [-1, 1]. Raises AudioError."""
         if self.finished:
             raise PairAlignError("The stream has ended; begin a new one.")
-        frames = as_float(np.asarray(samples))
-        if frames.ndim not in (1, 2) or not np.isfinite(frames).all():
-            raise AudioError("a chunk of a stream is (time,) or (time, channels), without NaN or infinite values")
+        frames = as_float(as_array(samples))
+        channels = AudioLimits().max_channels
+        fits = frames.ndim == 1 or (frames.ndim == 2 and 1 <= frames.shape[1] <= channels)
+        if not fits or not np.isfinite(frames).all():
+            raise AudioError(
+                f"a chunk of a stream is (time,) or (time, channels), at most {channels} of them, all numbers finite; "
+                f"this one is {frames.shape}"
+            )
         mono = frames if frames.ndim == 1 else frames.mean(1)
         self._append(self._resampler.push(mono.astype(np.float32)))
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import index
 from typing import Any
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from pairalign.arguments import is_whole
 from pairalign.errors import PairAlignError
 
 MAX_VOCAB_SIZE = 65_536
@@ -35,6 +37,8 @@ _BLOCKS = (
 # Python versions carry different Unicode tables; this one never changes, so a glyph never does either.
 _UNICODE = unicodedata.ucd_3_2_0
 _OPS = {"replace": "sub", "insert": "ins", "delete": "del"}
+# methods that write the codes of the model's codebook; the ids of any other method stand for symbols of its own
+_CODE_METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost")
 
 
 def _usable(char: str) -> bool:
@@ -65,20 +69,22 @@ def _ids() -> dict[str, int]:
 
 def glyph(token_id: int) -> str:
     """The one printable character of a token id; the same for every vocabulary size and Python version."""
-    if not 0 <= token_id < MAX_VOCAB_SIZE:
-        raise PairAlignError(f"token id {token_id} has no glyph; allowed: 0 to {MAX_VOCAB_SIZE - 1}")
-    return _glyphs()[token_id]
+    if not (is_whole(token_id) and 0 <= token_id < MAX_VOCAB_SIZE):
+        raise PairAlignError(f"token id {token_id!r} has no glyph; allowed: 0 to {MAX_VOCAB_SIZE - 1}")
+    return _glyphs()[int(token_id)]
 
 
 def text_from_ids(ids: Sequence[int], vocab_size: int = MAX_VOCAB_SIZE) -> str:
     """Ids to text, one character each; within Latin-1 (one byte each) for vocabularies up to 188."""
-    if any(not 0 <= i < vocab_size for i in ids):
-        raise PairAlignError(f"token ids must lie in 0 to {vocab_size - 1}; found {min(ids)} to {max(ids)}")
-    return "".join(map(glyph, ids))
+    if not (is_whole(vocab_size) and all(is_whole(i) and 0 <= i < vocab_size for i in ids)):
+        raise PairAlignError(f"token ids must be whole numbers in 0 to {vocab_size - 1}; these are {list(ids)[:9]!r}")
+    return "".join(_glyphs()[int(i)] for i in ids)
 
 
 def ids_from_text(text: str) -> tuple[int, ...]:
     """The ids behind a text of glyphs: the inverse of `text_from_ids`."""
+    if not isinstance(text, str):
+        raise PairAlignError(f"a value of type {type(text).__name__} is no text of glyphs")
     table = _ids()
     try:
         return tuple(table[char] for char in text)
@@ -86,6 +92,11 @@ def ids_from_text(text: str) -> tuple[int, ...]:
         raise PairAlignError(
             f"character {error.args[0]!r} stands for no token; paste the text of a token string"
         ) from None
+
+
+def alphabet_of(method: str) -> str:
+    """What the ids of a method stand for: "codes" of the model's codebook, or the method's own name ("bpe", "mfcc")."""
+    return "codes" if method in _CODE_METHODS else method
 
 
 @dataclass(frozen=True)
@@ -103,12 +114,19 @@ class TokenString:
 
     def __post_init__(self) -> None:
         # arrays are welcome as input; what is stored is plain Python, hashable and fit for JSON
-        object.__setattr__(self, "ids", tuple(int(i) for i in self.ids))
-        object.__setattr__(self, "spans_s", tuple((float(start), float(end)) for start, end in self.spans_s))
-        object.__setattr__(self, "log_probs", tuple(float(p) for p in self.log_probs))
-        object.__setattr__(self, "duration_s", float(self.duration_s))
-        if not 1 <= self.vocab_size <= MAX_VOCAB_SIZE:
-            raise PairAlignError(f"vocab_size is {self.vocab_size}; allowed: 1 to {MAX_VOCAB_SIZE}")
+        try:
+            object.__setattr__(self, "ids", tuple(map(index, self.ids)))
+            object.__setattr__(self, "spans_s", tuple((float(start), float(end)) for start, end in self.spans_s))
+            object.__setattr__(self, "log_probs", tuple(map(float, self.log_probs)))
+            object.__setattr__(self, "duration_s", float(self.duration_s))
+        except (TypeError, ValueError):
+            usable = False
+        else:
+            usable = self.duration_s >= 0 and isinstance(self.method, str) and isinstance(self.model_sha256, str)
+        if not usable:
+            raise PairAlignError("a token string needs ids, spans and a duration that are numbers, and names as text")
+        if not (is_whole(self.vocab_size) and 1 <= self.vocab_size <= MAX_VOCAB_SIZE):
+            raise PairAlignError(f"vocab_size is {self.vocab_size!r}; allowed: 1 to {MAX_VOCAB_SIZE}")
         if any(not 0 <= i < self.vocab_size for i in self.ids):
             raise PairAlignError(f"token ids must lie in 0 to {self.vocab_size - 1}")
         if len(self.spans_s) != len(self.ids) or len(self.log_probs) not in (0, len(self.ids)):
@@ -130,6 +148,11 @@ class TokenString:
         return text_from_ids(self.ids, self.vocab_size)
 
     @property
+    def alphabet(self) -> str:
+        """What the ids stand for, see `alphabet_of`; strings of different alphabets cannot be compared."""
+        return alphabet_of(self.method)
+
+    @property
     def tokens_per_s(self) -> float:
         """Token rate over the whole recording, pauses included."""
         return len(self.ids) / self.duration_s if self.duration_s > 0 else 0.0
@@ -148,6 +171,9 @@ class TokenString:
             "tokens_per_s": self.tokens_per_s,
             "stopped_by": self.stopped_by,
         }
+
+
+Tokens = Sequence[int] | TokenString  # what distances take: ids, or token strings, which are checked to be comparable
 
 
 @dataclass(frozen=True)
@@ -196,49 +222,76 @@ class Alignment:
 
 
 def align(a: TokenString, b: TokenString) -> Alignment:
-    """A shortest edit script from `a` to `b`. Strings of different models mean different things and are refused."""
-    if a.model_sha256 != b.model_sha256:
-        raise PairAlignError(
-            f"strings of different models cannot be compared ({a.model_sha256[:12]} and {b.model_sha256[:12]}). "
-            "Tokenize both recordings with the same checkpoint"
-        )
+    """A shortest edit script from `a` to `b`.
+
+    Raises: PairAlignError for strings of different models or alphabets: their ids mean different things.
+    """
+    ids_a, ids_b = _comparable(a, b, only_strings=True)
     edits: list[Edit] = []
-    for run in Levenshtein.opcodes(list(a.ids), list(b.ids)):
+    for run in Levenshtein.opcodes(ids_a, ids_b):
         for k in range(max(run.src_end - run.src_start, run.dest_end - run.dest_start)):
             in_a = run.src_start + k if run.tag != "insert" else None
             in_b = run.dest_start + k if run.tag != "delete" else None
             edits.append(Edit(_OPS.get(run.tag, "match"), in_a, in_b))
     distance = sum(edit.op != "match" for edit in edits)
-    return Alignment(tuple(edits), distance, _over_longer(distance, a.ids, b.ids), a, b)
+    return Alignment(tuple(edits), distance, Levenshtein.normalized_distance(ids_a, ids_b), a, b)
 
 
-def _over_longer(count: int, ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
-    longer = max(len(ids_a), len(ids_b))
-    return count / longer if longer else 0.0
+def check_comparable(a: TokenString, b: TokenString) -> None:
+    """Raises: PairAlignError for strings of different models or alphabets: equal ids do not mean equal sounds there."""
+    if a.model_sha256 != b.model_sha256:
+        raise PairAlignError(
+            f"strings of different models cannot be compared ({a.model_sha256[:12]} and {b.model_sha256[:12]}). "
+            "Tokenize both recordings with the same checkpoint"
+        )
+    if a.alphabet != b.alphabet:
+        raise PairAlignError(
+            f"strings of the methods {a.method} and {b.method} cannot be compared: their ids stand for different "
+            f"symbols. Tokenize both recordings with one method; only {', '.join(_CODE_METHODS)} share their codes"
+        )
 
 
-def edit_distance(ids_a: Sequence[int], ids_b: Sequence[int]) -> int:
-    """Unit-cost Levenshtein distance over token ids."""
-    return Levenshtein.distance(list(ids_a), list(ids_b))
+def _comparable(a: Tokens, b: Tokens, only_strings: bool = False) -> tuple[list[int], list[int]]:
+    """The ids of both, refused where they cannot be compared or are no tokens at all."""
+    for one in (a, b):
+        if not isinstance(one, TokenString) and (only_strings or not isinstance(one, Iterable)):
+            raise PairAlignError(f"a {type(one).__name__} is no token string; compare what `tokenize` returns")
+    if isinstance(a, TokenString) and isinstance(b, TokenString):
+        check_comparable(a, b)
+    ids_a, ids_b = (list(one.ids if isinstance(one, TokenString) else one) for one in (a, b))
+    return ids_a, ids_b
 
 
-def normalized_distance(ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
-    """Levenshtein distance / longer length: 0 for equal strings (two empty ones too), 1 for nothing in common."""
-    return _over_longer(edit_distance(ids_a, ids_b), ids_a, ids_b)
+def edit_distance(a: Tokens, b: Tokens) -> int:
+    """Unit-cost Levenshtein distance over token ids. Raises: as `align`, where both are token strings."""
+    return Levenshtein.distance(*_comparable(a, b))
 
 
-def jaccard(ids_a: Sequence[int], ids_b: Sequence[int], n: int = 1) -> float:
-    """Shared share of distinct n-grams; strings too short to have any count as 1 when equal, else 0."""
-    if n < 1:
-        raise PairAlignError(f"n-grams need n of at least 1, not {n}")
+def normalized_distance(a: Tokens, b: Tokens) -> float:
+    """Levenshtein distance / longer length: 0 for equal strings (two empty ones too), 1 for nothing in common.
+
+    Raises: as `align`, where both are token strings.
+    """
+    return Levenshtein.normalized_distance(*_comparable(a, b))
+
+
+def jaccard(a: Tokens, b: Tokens, n: int = 1) -> float:
+    """Shared share of distinct n-grams; strings too short to have any count as 1 when equal, else 0.
+
+    Raises: as `align`, where both are token strings; PairAlignError for an n below 1.
+    """
+    if not (is_whole(n) and n >= 1):
+        raise PairAlignError(f"n-grams need n of at least 1, a whole number, not {n!r}")
+    n = int(n)
+    ids_a, ids_b = _comparable(a, b)
     grams_a, grams_b = ({tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)} for ids in (ids_a, ids_b))
     if not grams_a and not grams_b:
-        return float(tuple(ids_a) == tuple(ids_b))
+        return float(ids_a == ids_b)
     return len(grams_a & grams_b) / len(grams_a | grams_b)
 
 
-def lcs_ratio(ids_a: Sequence[int], ids_b: Sequence[int]) -> float:
-    """Longest common subsequence / longer length; 1 for two empty strings."""
-    if not len(ids_a) and not len(ids_b):
-        return 1.0
-    return _over_longer(LCSseq.similarity(list(ids_a), list(ids_b)), ids_a, ids_b)
+def lcs_ratio(a: Tokens, b: Tokens) -> float:
+    """Longest common subsequence / longer length; 1 for two empty strings. Raises: as `align`, for token strings."""
+    ids_a, ids_b = _comparable(a, b)
+    longer = max(len(ids_a), len(ids_b))
+    return LCSseq.similarity(ids_a, ids_b) / longer if longer else 1.0

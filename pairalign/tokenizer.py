@@ -3,25 +3,26 @@
 Shapes: B windows, T frames (20 ms), U tokens, K codes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
-from pairalign.batching import each_window, unpadded
-from pairalign.decoding import DecodingOptions, decode, length_limits
+from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.audio_input import Audio, load_wave, load_waves
+from pairalign.batching import each_window, padded, unpadded
+from pairalign.decoding import DecodingOptions, check_options, decode, length_limits
 from pairalign.device import pick_device
 from pairalign.errors import PairAlignError
 from pairalign.features import LogMel, log_mel
+from pairalign.frame_paths import code_paths, mfcc_paths
 from pairalign.framewise import frame_tokens, join_windows, merge_tokens
-from pairalign.likelihood import log_likelihoods
+from pairalign.likelihood import condition_gains
 from pairalign.mfcc import mfcc
 from pairalign.model import PairAlignModel
 from pairalign.model.baselines import FIT_COMMAND, FITTED_METHODS, Baselines
-from pairalign.model.chooser import Chooser
 from pairalign.model.decoder import Condition
 from pairalign.model.encoder import FRAME_RATE_HZ
 from pairalign.model.loading import load_with_baselines
@@ -33,7 +34,6 @@ from pairalign.windows import LONGEST_S, Piece, Window, plan_windows, stitch, wh
 BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half again the time for one clip
 METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc")
 FRAME_FEATURES = ("encoder", "mfcc")
-Audio = str | Path | np.ndarray
 
 
 def load(name_or_path: str | Path = "base", device: str = "auto") -> "Tokenizer":
@@ -65,20 +65,24 @@ class Tokenizer:
         method: str = "pairalign",
         options: DecodingOptions = BEAM,
         progress: Callable[[float], None] | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> TokenString:
         """The token string of one recording.
 
         Args:
-            audio: a path, or samples (T,) float32 at 16 kHz.
+            audio: a file (path, bytes, open file), samples (T,), (T, C) or (C, T), or samples with their rate:
+                (rate, samples) or (samples, rate).
             method: "pairalign" (generated), "vq" (codes of every frame, repeats collapsed), "vq_raw" (not collapsed),
                 "viterbi" (VQ smoothed), "viterbi_cost" (smoothed, with rare codes dearer), "bpe" (VQ with frequent
                 neighbours merged: its vocabulary is larger) or "mfcc" (clusters of MFCC frames instead of codes).
                 The last three need a checkpoint with fitted baselines.
             options: how the string is searched for; `DecodingOptions()` is greedy, the fastest.
             progress: called with the share done, from 0 to 1.
-        Raises: AudioError for audio that can not be used, ValueError for a method that is unknown or was not fitted.
+            sample_rate: hertz of samples that come without a rate; 16,000 when it is None.
+        Raises: AudioError for audio that can not be used, PairAlignError for a method that is unknown or not fitted.
         """
-        return self.tokenize_batch([audio], method, options=options, progress=progress)[0]
+        return self.tokenize_batch([audio], method, options=options, progress=progress, sample_rate=sample_rate)[0]
 
     @torch.inference_mode()
     def tokenize_batch(
@@ -89,29 +93,38 @@ class Tokenizer:
         options: DecodingOptions = BEAM,
         progress: Callable[[float], None] | None = None,
         warps: Sequence[float] | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> list[TokenString]:
         """The token strings of many recordings, in order; `batch_size` windows are computed at a time.
 
         warps: vocal-tract factors of `views`, one per recording: that part of a view exists on the mel axis only.
         """
-        return self.tokenize_methods(audio, [method], batch_size, options, progress, warps)[method]
+        self.check_method(method)
+        how = (batch_size, options, progress, warps)
+        return self.tokenize_methods(audio, [method], *how, sample_rate=sample_rate)[method]
 
     @torch.inference_mode()
     def tokenize_methods(
         self,
         audio: Sequence[Audio],
-        methods: Sequence[str],
+        methods: Collection[str],
         batch_size: int = 16,
         options: DecodingOptions = BEAM,
         progress: Callable[[float], None] | None = None,
         warps: Sequence[float] | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> dict[str, list[TokenString]]:
         """`tokenize_batch` with one or more methods, by name: the encoder, which most of them share, runs once."""
+        if isinstance(methods, str) or not isinstance(methods, Collection):
+            raise PairAlignError(f"methods is {methods!r}; use a list of names of methods.")
         if not methods:
             raise PairAlignError(f"no method is given; use one or more of {', '.join(METHODS)}.")
         for method in methods:
             self.check_method(method)
-        waves = [_samples(a) for a in audio]
+        check_options(options)
+        waves = load_waves(audio, sample_rate)
         plans = [plan_windows(len(wave)) for wave in waves]
         shared = any(method != "mfcc" for method in methods)
 
@@ -144,30 +157,36 @@ class Tokenizer:
         return self.vocab_size + (len(self._fitted(method).bpe_merges) if method == "bpe" else 0)
 
     def check_method(self, method: str) -> None:
-        """Raises: ValueError for a method that is unknown, or was not fitted for this checkpoint."""
-        if method not in METHODS:
+        """Raises: PairAlignError for a method that is unknown, or was not fitted for this checkpoint."""
+        if not isinstance(method, str) or method not in METHODS:
             raise PairAlignError(f"method is {method!r}; use one of {', '.join(METHODS)}.")
         if method in FITTED_METHODS:
             self._fitted(method)
 
     @torch.inference_mode()
     def frame_features(
-        self, audio: Sequence[Audio], kind: str = "encoder", batch_size: int = 16, warps: Sequence[float] | None = None
+        self,
+        audio: Sequence[Audio],
+        kind: str = "encoder",
+        batch_size: int = 16,
+        warps: Sequence[float] | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> list[np.ndarray]:
         """What strings are made from, a row per 20 ms frame: (T, D) float32 for each recording.
 
         kind: "encoder" (latents of unit norm) or "mfcc" (with deltas, mean and variance normalised over the recording).
         Raises: AudioError for audio that can not be used, ValueError for an unknown kind.
         """
-        if kind not in FRAME_FEATURES:
+        if not isinstance(kind, str) or kind not in FRAME_FEATURES:
             raise PairAlignError(f"kind is {kind!r}; use one of {', '.join(FRAME_FEATURES)}.")
-        waves = [_samples(a) for a in audio]
+        waves = load_waves(audio, sample_rate)
         # nothing ties MFCC to the encoder's windows, and word search needs its normalisation over all there is
         plans = [plan_windows(len(wave)) if kind == "encoder" else [whole(len(wave))] for wave in waves]
 
         def hear(parts: list[np.ndarray], _: list[Window], warp: torch.Tensor | None) -> list[np.ndarray]:
             if kind == "mfcc":
-                return unpadded(*mfcc(*self._padded(parts, warp)))
+                return unpadded(*mfcc(*padded(parts, warp, self.device)))
             encoded = self._encode(parts, warp)[1]
             return unpadded(encoded.latents, encoded.lengths)
 
@@ -175,29 +194,23 @@ class Tokenizer:
         return [join_windows(plan, [next(told) for _ in plan]) for plan in plans]
 
     def condition_gain(
-        self, audio: Sequence[np.ndarray], strings: Sequence[TokenString], unrelated: Sequence[int] | None = None
+        self,
+        audio: Sequence[Audio],
+        strings: Sequence[TokenString],
+        unrelated: Sequence[int] | None = None,
+        *,
+        sample_rate: int | None = None,
     ) -> np.ndarray:
-        """G = lbar(y | own audio) - lbar(y | unrelated audio), nat per token (method: anti-bypass).
-
-        Args:
-            audio: at least two recordings (T,) that fit one window, and their strings.
-            unrelated: for each, the index of a recording that says something else; by default the next in the list.
-        Raises: as `likelihood.log_likelihoods`.
-        """
-        if len(audio) < 2:
-            raise PairAlignError("condition_gain compares with unrelated audio: give two recordings or more.")
-        other = unrelated if unrelated is not None else [(i + 1) % len(audio) for i in range(len(audio))]
-        pairs = [(audio[i], audio[other[i]]) for i in range(len(audio))]
-        told = [log_likelihoods(self, [string], pair)[0] for string, pair in zip(strings, pairs, strict=True)]
-        return np.array([own - unrelated for own, unrelated in told])
+        """How much better strings fit their own recordings than unrelated ones: `likelihood.condition_gains`."""
+        return condition_gains(self, strings, load_waves(audio, sample_rate), unrelated)
 
     @torch.inference_mode()
-    def condition(self, audio: Audio) -> Condition:
+    def condition(self, audio: Audio, *, sample_rate: int | None = None) -> Condition:
         """What the decoder reads of one recording, (1, T, D).
 
         Raises: AudioError for audio that can not be used, ValueError for a recording longer than one window.
         """
-        wave = _samples(audio)
+        wave = load_wave(audio, sample_rate)
         if len(plan_windows(len(wave))) > 1:
             raise PairAlignError(
                 f"the recording lasts {len(wave) / SAMPLE_RATE_HZ:.2f} s, and the decoder reads {LONGEST_S} s at once. "
@@ -213,18 +226,8 @@ class Tokenizer:
     def _threads(self) -> int:
         return torch.get_num_threads() if self.device == "cpu" else 1
 
-    def _padded(
-        self, waves: list[np.ndarray], warp: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """On the device: waves (B, T), their lengths (B,) in samples, and the warps (B,)."""
-        lengths = torch.tensor([len(w) for w in waves])
-        padded = torch.zeros(len(waves), int(lengths.max()))
-        for row, wave in zip(padded, waves, strict=True):
-            row[: len(wave)] = torch.from_numpy(np.ascontiguousarray(wave))
-        return padded.to(self.device), lengths.to(self.device), None if warp is None else warp.to(self.device)
-
     def _encode(self, waves: list[np.ndarray], warp: torch.Tensor | None = None) -> tuple[LogMel, Encoded]:
-        features = log_mel(*self._padded(waves, warp))
+        features = log_mel(*padded(waves, warp, self.device))
         return features, self.model.encode(features)
 
     def _generated(
@@ -240,24 +243,12 @@ class Tokenizer:
         ]
 
     def _code_paths(self, encoded: Encoded, method: str) -> list["_Told"]:
-        book = self.model.codebook
-        if method == "viterbi":
-            fitted = None if self.baselines is None else self.baselines.viterbi_penalty
-            path = book.viterbi(encoded.latents, encoded.lengths, fitted)
-        elif method == "viterbi_cost":
-            baselines = self._fitted(method)
-            chooser = Chooser(book, baselines.code_cost.to(self.device), baselines.cost_penalty)
-            path = chooser.paths(encoded.latents, encoded.lengths)
-        else:
-            path = book.nearest(encoded.latents)
-        fit = book.log_scores(encoded.latents).gather(2, path[:, :, None])[:, :, 0]
-        rows = zip(unpadded(path, encoded.lengths), unpadded(fit, encoded.lengths), strict=True)
-        return [_Told(_NO_PIECE, True, codes, scores) for codes, scores in rows]
+        fitted = self._fitted(method) if method in FITTED_METHODS else self.baselines
+        return [_Told(_NO_PIECE, True, *row) for row in code_paths(self.model.codebook, encoded, method, fitted)]
 
     def _mfcc_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None) -> list["_Told"]:
-        features, frames = mfcc(*self._padded(waves, warp))
-        path = (features @ self._fitted("mfcc").mfcc_codes.to(self.device).T).argmax(-1)
-        return [_Told(_NO_PIECE, True, codes, _NOTHING) for codes in unpadded(path, frames)]
+        paths = mfcc_paths(*padded(waves, warp, self.device), self._fitted("mfcc").mfcc_codes)
+        return [_Told(_NO_PIECE, True, codes, _NOTHING) for codes in paths]
 
     def _assemble(
         self, waves: list[np.ndarray], plans: list[list[Window]], told: list["_Told"], method: str
@@ -303,9 +294,3 @@ class _Told:
     chose_eos: bool
     path: np.ndarray
     fit: np.ndarray
-
-
-def _samples(audio: Audio) -> np.ndarray:
-    if isinstance(audio, (str, Path)):
-        return read_audio(audio)
-    return wave_from_array(np.asarray(audio), SAMPLE_RATE_HZ)

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from pairalign.windows import LONGEST_S
 
 if TYPE_CHECKING:
     from pairalign.archive.ingest import IngestReport, Progress
+    from pairalign.audio_input import Audio
     from pairalign.tokenizer import Tokenizer
 
 DEFAULT_METHODS = ("pairalign", "vq")
@@ -177,26 +179,29 @@ class Archive:
 
     def search(
         self,
-        query: str | Path | np.ndarray | TokenString,
+        query: Audio | TokenString,
         top: int = 10,
         mode: str = "whole",
         method: str = "pairalign",
         recordings: str | None = None,
         min_duration_s: float = 0.0,
         max_duration_s: float = float("inf"),
+        *,
+        sample_rate: int | None = None,
     ) -> list[Hit]:
         """What is nearest to the query by edit distance: exactly what comparing with everything would give.
 
         Args:
-            query: a recording (path, or samples (T,) at 16 kHz) or a token string of the archive's model.
+            query: a recording as `Tokenizer.tokenize` takes it, or a token string of the archive's model.
             mode: "whole" compares with every window of about 3 s, "contains" finds each recording's nearest stretch.
             method: the kind of strings that are compared.
             recordings: only those whose stored path fits a pattern such as *talks/*.wav.
             min_duration_s, max_duration_s: only recordings that last so long.
+            sample_rate: hertz of samples that come without a rate; 16,000 when it is None.
         Equal distances are told in the order of path and time.
         Raises: ArchiveError (ValueError) for a query or option that cannot be served, AudioError for bad audio.
         """
-        string = self.query(query, method, mode)
+        string = self.query(query, method, mode, sample_rate)
         loaded = self._load(method)
         allowed = self._allowed(loaded, recordings, min_duration_s, max_duration_s)
         if mode == "whole":
@@ -212,12 +217,15 @@ class Archive:
         self._model_of(method)
         return self._load(method).column.windows
 
-    def query(self, query: str | Path | np.ndarray | TokenString, method: str, mode: str) -> TokenString:
+    def query(self, query: Audio | TokenString, method: str, mode: str, sample_rate: int | None = None) -> TokenString:
         """The token string that a query stands for, checked; arguments and errors as for `search`."""
         self._model_of(method)
         if mode not in MODES:
             raise ArchiveError(f"mode is {mode!r}; use one of {', '.join(MODES)}.")
-        string = query if isinstance(query, TokenString) else self._needed().tokenize(query, method=method)
+        if isinstance(query, TokenString):
+            string = query
+        else:
+            string = self._needed().tokenize(query, method=method, sample_rate=sample_rate)
         self.store.require(string.model_sha256)
         if string.method != method:
             raise ArchiveError(f"the query is a {string.method} string, compared are {method} strings. Use one method.")
@@ -254,7 +262,7 @@ class Archive:
         kept = self.store.model()
         if kept is None:
             raise ArchiveError(f"{self.store.path.name} is empty. Add recordings first.")
-        if method not in kept.methods:
+        if not isinstance(method, str) or method not in kept.methods:
             raise ArchiveError(f"{self.store.path.name} keeps no {method!r} strings; it has {', '.join(kept.methods)}.")
         return kept
 
@@ -271,6 +279,8 @@ class Archive:
 
     def _allowed(self, loaded: _Loaded, pattern: str | None, least_s: float, most_s: float) -> np.ndarray | None:
         packed = loaded.packed
+        if not all(isinstance(limit_s, Real) for limit_s in (least_s, most_s)):
+            raise ArchiveError(f"a recording cannot last {least_s!r} to {most_s!r}; use seconds.")
         if pattern is None and least_s <= 0 and most_s == float("inf"):
             return None
         allowed = (packed.durations_s >= least_s) & (packed.durations_s <= most_s)

@@ -11,19 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from pairalign.audio import SAMPLE_RATE_HZ, read_audio, wave_from_array
+from pairalign.arguments import is_number, is_whole
+from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.audio_input import load_waves
 from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString
 from pairalign.sweeps.trajectory import Trajectory
 from pairalign.windows import WINDOW_S
 
 if TYPE_CHECKING:
-    from pairalign.tokenizer import Audio, Tokenizer
+    from pairalign.audio_input import Audio
+    from pairalign.tokenizer import Tokenizer
 
 MAX_STEPS = 500
 NOISE_SLOPE = 1.0  # pink: speech is masked about evenly over frequency
@@ -55,16 +57,16 @@ def sweep_values(kind: str = "shift", stop: float | None = None, step: float | N
     shift: ms from 0; snr: dB from 40, down; speed, warp: factors from 1, up or down.
     Raises: ValueError for an unknown kind, a stop out of range, a step that is not positive or too large or small.
     """
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise PairAlignError(f"kind is {kind!r}; use one of {', '.join(KINDS)}.")
     about = KINDS[kind]
     stop, step = (about.stop if stop is None else stop), (about.step if step is None else step)
-    if not about.lowest <= stop <= about.highest or stop == about.origin:  # also where stop is NaN
+    if not is_number(stop) or not about.lowest <= stop <= about.highest or stop == about.origin:
         allowed = f"{about.lowest:g} to {about.highest:g} {about.unit}, but not the origin {about.origin:g}"
-        raise PairAlignError(f"stop is {stop:g} {about.unit}; a {kind} sweep allows {allowed}.")
-    if not (math.isfinite(step) and step > 0):
+        raise PairAlignError(f"stop is {_shown(stop)} {about.unit}; a {kind} sweep allows {allowed}.")
+    if not (is_number(step) and step > 0):
         raise PairAlignError(
-            f"step is {step:g} {about.unit}; use a number above 0: it is counted from the origin to stop."
+            f"step is {_shown(step)} {about.unit}; use a number above 0: it is counted from the origin to stop."
         )
     distance = abs(stop - about.origin)
     if step > distance * (1 + 1e-9):
@@ -78,6 +80,10 @@ def sweep_values(kind: str = "shift", stop: float | None = None, step: float | N
     return tuple(round(about.origin + k * signed, 9) for k in range(count + 1))
 
 
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else repr(value)
+
+
 def sweep(
     tokenizer: Tokenizer,
     audio: Audio,
@@ -89,23 +95,24 @@ def sweep(
     start_s: float = 0.0,
     window_s: float = WINDOW_S,
     seed: int = 0,
+    sample_rate: int | None = None,
     **how: Any,
 ) -> Trajectory:
     """The strings of one recording while it slides, gets noisier, or changes its speed or voice; all in one batch.
 
     Args:
-        audio: a path, or samples (T,) at 16 kHz.
+        audio: a recording as `Tokenizer.tokenize` takes it.
         kind, stop, step: see `sweep_values`.
         method: any method of the tokenizer.
         start_s, window_s: the window of the origin; all kinds but "shift" take a shorter rest of a recording as it is.
         seed: draws the noise of "snr", the same at every level.
+        sample_rate: hertz of samples that come without a rate; 16,000 when it is None.
         how: further options of `Tokenizer.tokenize_batch`, such as `options` and `progress`.
     Raises: AudioError for audio that cannot be used; ValueError for what `sweep_values` refuses, an unknown method, or
         a recording that is too short, with the length that is needed.
     """
-    return sweep_batch(
-        tokenizer, [audio], kind, stop, step, method, start_s=start_s, window_s=window_s, seed=seed, **how
-    )[0]
+    where: dict[str, Any] = {"start_s": start_s, "window_s": window_s, "seed": seed, "sample_rate": sample_rate}
+    return sweep_batch(tokenizer, [audio], kind, stop, step, method, **where, **how)[0]
 
 
 def sweep_batch(
@@ -119,13 +126,14 @@ def sweep_batch(
     start_s: float = 0.0,
     window_s: float | Sequence[float] = WINDOW_S,
     seed: int = 0,
+    sample_rate: int | None = None,
     **how: Any,
 ) -> list[Trajectory]:
     """`sweep` for many recordings with a single call of `tokenize_batch`: one trajectory each, in order.
 
     window_s: one for all recordings, or one for each.
     """
-    values, windows_s, heard = _heard(waves, kind, stop, step, start_s, window_s, seed)
+    values, windows_s, heard = _heard(load_waves(waves, sample_rate), kind, stop, step, start_s, window_s, seed)
     if not heard:
         return []
     if kind == "warp":
@@ -144,10 +152,11 @@ def sweep_methods(
     start_s: float = 0.0,
     window_s: float | Sequence[float] = WINDOW_S,
     seed: int = 0,
+    sample_rate: int | None = None,
     **how: Any,
 ) -> dict[str, list[Trajectory]]:
     """`sweep_batch` with several methods, by name, that share what they hear and its encoding."""
-    values, windows_s, heard = _heard(waves, kind, stop, step, start_s, window_s, seed)
+    values, windows_s, heard = _heard(load_waves(waves, sample_rate), kind, stop, step, start_s, window_s, seed)
     if not heard:
         return {method: [] for method in methods}
     if kind == "warp":
@@ -157,7 +166,7 @@ def sweep_methods(
 
 
 def _heard(
-    waves: Sequence[Audio],
+    waves: Sequence[np.ndarray],
     kind: str,
     stop: float | None,
     step: float | None,
@@ -167,14 +176,13 @@ def _heard(
 ) -> tuple[tuple[float, ...], list[float], list[np.ndarray]]:
     """Values of a sweep, the window of every recording, and what is heard of all recordings, one after the other."""
     values = sweep_values(kind, stop, step)
-    windows_s = [window_s] * len(waves) if isinstance(window_s, (int, float)) else list(window_s)
+    windows_s = list(window_s) if isinstance(window_s, (list, tuple)) else [cast(float, window_s)] * len(waves)
     if len(windows_s) != len(waves):
         raise PairAlignError(
             f"{len(waves)} recordings have {len(windows_s)} windows; give one for all or one for each."
         )
     heard: list[np.ndarray] = []
-    for audio, one_s in zip(waves, windows_s, strict=True):
-        wave = read_audio(audio) if isinstance(audio, (str, Path)) else wave_from_array(audio, SAMPLE_RATE_HZ)
+    for wave, one_s in zip(waves, windows_s, strict=True):
         heard += heard_at(values, wave, kind, start_s=start_s, window_s=one_s, seed=seed)
     return values, windows_s, heard
 
@@ -201,10 +209,12 @@ def heard_at(
     A warp exists on the mel axis only, so its windows are all alike.
     Raises: ValueError for a start or window out of range, or a recording that ends before the last window does.
     """
-    if not (math.isfinite(start_s) and start_s >= 0):
-        raise PairAlignError(f"start_s is {start_s:g}; use 0 or more seconds.")
-    if not (math.isfinite(window_s) and window_s > 0):
-        raise PairAlignError(f"window_s is {window_s:g}; use seconds above 0.")
+    if not (is_number(start_s) and start_s >= 0):
+        raise PairAlignError(f"start_s is {_shown(start_s)}; use 0 or more seconds.")
+    if not (is_number(window_s) and window_s > 0):
+        raise PairAlignError(f"window_s is {_shown(window_s)}; use seconds above 0.")
+    if not (is_whole(seed) and 0 <= seed < 2**63):
+        raise PairAlignError(f"seed is {seed!r}; use a whole number from 0.")
     first, size = round(start_s * SAMPLE_RATE_HZ), round(window_s * SAMPLE_RATE_HZ)
     _check_length(len(wave), kind, values, first, size)
     if kind == "shift":
@@ -238,7 +248,7 @@ def _changed(wave: np.ndarray, kind: str, values: Sequence[float], seed: int) ->
     heard = []
     for value in values:
         # the generator starts anew, so that the same noise only grows louder
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(int(seed))
         view = make_view(segment, lengths, replace(neutral, **{field: torch.tensor([value])}), generator)
         heard.append(view.wave[0].numpy())
     return heard

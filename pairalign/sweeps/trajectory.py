@@ -32,13 +32,13 @@ class Trajectory:
     @cached_property
     def distance_to_origin(self) -> tuple[float, ...]:
         """Distance of every string to the first one; the first is 0."""
-        return tuple(normalized_distance(self.strings[0].ids, string.ids) for string in self.strings)
+        return tuple(normalized_distance(self.strings[0], string) for string in self.strings)
 
     @cached_property
     def step_distance(self) -> tuple[float, ...]:
         """Distance of every string to the one before; the first, which has none before, is 0."""
         before = (self.strings[0], *self.strings)
-        return tuple(normalized_distance(a.ids, b.ids) for a, b in zip(before, self.strings, strict=False))
+        return tuple(normalized_distance(a, b) for a, b in zip(before, self.strings, strict=False))
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:

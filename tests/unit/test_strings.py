@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairalign import strings as S
+from pairalign.errors import PairAlignError
 
 ids_lists = st.lists(st.integers(0, 7), max_size=25)
 
@@ -144,6 +145,52 @@ def test_edit_scripts_turn_a_into_b_at_the_stated_cost(a, b):
 def test_strings_of_different_models_are_never_compared():
     with pytest.raises(ValueError, match="different models"):
         S.align(token_string([1]), token_string([1], sha="b" * 64))
+
+
+CODE_METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost")
+COMPARISONS = (S.align, S.edit_distance, S.normalized_distance, S.jaccard, S.lcs_ratio)
+
+
+def test_the_methods_that_write_codes_share_an_alphabet_and_every_other_has_its_own():
+    assert {token_string([1], method=method).alphabet for method in CODE_METHODS} == {"codes"}
+    assert [token_string([1], method=method).alphabet for method in ("bpe", "mfcc", "encodec")] == [
+        "bpe",
+        "mfcc",
+        "encodec",
+    ]
+
+
+@pytest.mark.parametrize("compare", COMPARISONS, ids=lambda one: one.__name__)
+def test_strings_of_different_alphabets_are_never_compared(compare):
+    for one, other in (("pairalign", "bpe"), ("vq", "mfcc"), ("bpe", "mfcc"), ("mfcc", "viterbi")):
+        with pytest.raises(PairAlignError, match=f"methods {one} and {other} cannot be compared.*share their codes"):
+            compare(token_string([1], method=one), token_string([1], method=other))
+    with pytest.raises(PairAlignError, match="different models cannot be compared"):
+        compare(token_string([1]), token_string([1], sha="b" * 64))
+    for method in CODE_METHODS:
+        compare(token_string([1], method=method), token_string([2], method="pairalign"))
+    compare(token_string([1], method="bpe"), token_string([2], method="bpe"))
+
+
+def test_measures_of_token_strings_are_those_of_their_ids():
+    a, b = token_string([1, 2, 3, 4]), token_string([2, 3, 5], method="vq")
+    for measure in COMPARISONS[1:]:
+        assert measure(a, b) == measure(a.ids, b.ids) == measure(a.ids, b) == measure(np.array(a.ids), list(b.ids))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, 0.5])
+def test_what_is_no_string_is_not_compared(wrong):
+    for compare in COMPARISONS:
+        with pytest.raises(PairAlignError, match="is no token string"):
+            compare(token_string([1]), wrong)
+    with pytest.raises(PairAlignError, match="tuple is no token string"):
+        S.align((1, 2), token_string([1]))
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2", True, None, float("nan")])
+def test_n_grams_need_a_whole_number(n):
+    with pytest.raises(PairAlignError, match="n-grams need n of at least 1"):
+        S.jaccard([1, 2], [1, 2], n)
 
 
 def test_token_string_is_plain_frozen_and_hashable():

@@ -13,6 +13,7 @@ import pytest
 import pairalign
 from pairalign import Trajectory, cli, sweep
 from pairalign.audio import AudioError, write_audio
+from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString
 from pairalign.sweeps.sweep import KINDS, heard_at, sweep_batch, sweep_methods, sweep_values
 from tests.conftest import RATE_HZ, babble
@@ -72,6 +73,11 @@ class TestTrajectory:
         assert math.isnan(wide.d_100)
         with pytest.raises(ValueError, match="stride is 4; allowed: 1 to 3"):
             found.every(4)
+
+    def test_strings_of_different_alphabets_have_no_distance(self) -> None:
+        mixed = Trajectory("shift", "vq", (0.0, 50.0), (string(ORIGIN, "vq"), string(ORIGIN, "bpe")))
+        with pytest.raises(PairAlignError, match="methods vq and bpe cannot be compared"):
+            mixed.to_dict()
 
     def test_a_string_that_does_not_move(self) -> None:
         still = Trajectory("speed", "vq", (1.0, 1.1), (string(ORIGIN), string(ORIGIN)))
