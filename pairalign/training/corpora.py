@@ -18,19 +18,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_bytes
-from pairalign.errors import PairAlignError
 from pairalign.formats import AUDIO_SUFFIXES, READABLE
 from pairalign.home import one_line
+from pairalign.training.csv_table import DataError, read_rows
 
 DEV_SHARE = 0.1
 TIMIT_RATE_HZ = 16_000  # .WRD files count samples
 
 _LIBRISPEECH_NAME = re.compile(r"^\d+-\d+-\d+$")
 _TIMIT_REGION = re.compile(r"^dr[1-8]$")
-
-
-class DataError(PairAlignError):
-    """A corpus, manifest or word list that cannot be used; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,7 @@ def read_words(path: str | Path, utterances: Sequence[Utterance]) -> list[Word]:
     index = {os.path.realpath(utterance.path): i for i, utterance in enumerate(utterances)}
     resolved: dict[str, int | None] = {}
     words = []
-    for line, row in _rows(path, required=("path", "start_s", "end_s", "word")):
+    for line, row in read_rows(path, required=("path", "start_s", "end_s", "word")):
         name = row["path"]
         if name not in resolved:
             resolved[name] = index.get(os.path.realpath(path.parent / name))
@@ -123,7 +119,7 @@ def of_split(utterances: Sequence[Utterance], split: str) -> list[int]:
 
 def _read_csv(path: Path) -> list[Utterance]:
     utterances, names, missing = [], [], []
-    for line, row in _rows(path, required=("path",)):
+    for line, row in read_rows(path, required=("path",)):
         audio = path.parent / row["path"]
         if not row["path"]:
             raise DataError(f"{path}, line {line}: the path is empty.")
@@ -151,31 +147,6 @@ def _read_csv(path: Path) -> list[Utterance]:
     return _with_splits(utterances, names)
 
 
-def _rows(path: Path, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV with their line numbers, values stripped, missing cells as ''."""
-    if not os.path.isfile(path):
-        raise DataError(f"{one_line(path)}: no such file.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            lacking = [column for column in required if column not in columns]
-            if lacking:
-                found = ", ".join(columns)[:200] or "nothing"
-                raise DataError(f"{path}: no column {lacking[0]!r} in the header (found: {found}). Use commas.")
-            reader.fieldnames = columns
-            for row in reader:
-                if any("\0" in cell for cell in row.values() if isinstance(cell, str)):
-                    raise DataError(f"{path}, line {reader.line_num}: there is a NUL character, so this is no CSV.")
-                yield reader.line_num, {k: v.strip() for k, v in row.items() if k is not None}
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a UTF-8 text file, so not a CSV.") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not a readable CSV ({error}).") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions.") from error
-
-
 def _number(text: str, column: str, where: str) -> float:
     try:
         value = float(text)
@@ -191,12 +162,15 @@ def _number(text: str, column: str, where: str) -> float:
 # --- Folders ----------------------------------------------------------------------------------------------------------
 
 
-def _read_folder(root: Path) -> list[Utterance]:
+def _read_folder(folder: Path) -> list[Utterance]:
+    # the layouts of corpora are in the names of folders above, which "." and links do not show
+    root = folder if folder.is_absolute() and ".." not in folder.parts else Path(os.path.realpath(folder))
     paths = _audio_below(root)
     if not paths:
-        raise DataError(f"{root}: no audio found in this folder or below it. Accepted: {READABLE}.")
+        raise DataError(f"{one_line(folder)}: no audio found in this folder or below it. Accepted: {READABLE}.")
     transcripts: dict[Path, dict[str, str]] = {}
-    utterances = [_describe(path, root, transcripts) for path in paths]
+    real = Path(os.path.realpath(root))
+    utterances = [_describe(path, real / path.relative_to(root), transcripts) for path in paths]
     names = [path.relative_to(root).as_posix() for path in paths]
     return _with_splits(utterances, names, published=True)
 
@@ -215,9 +189,15 @@ def _audio_below(root: Path) -> list[Path]:
     return paths
 
 
-def _describe(path: Path, root: Path, transcripts: dict[Path, dict[str, str]]) -> Utterance:
-    """What the published folder layouts say about a recording; nothing for any other folder."""
-    folders = [folder.name.lower() for folder in (path.parent, *path.parent.parents)]
+def _describe(path: Path, real: Path, transcripts: dict[Path, dict[str, str]]) -> Utterance:
+    """What the published folder layouts say about a recording, by its path or the one that links on it lead to."""
+    found = (_published(one, transcripts) for one in dict.fromkeys((path, real)))
+    return replace(next(filter(None, found), Utterance(path, split="")), path=path)
+
+
+def _published(path: Path, transcripts: dict[Path, dict[str, str]]) -> Utterance | None:
+    """The recording as LibriSpeech or TIMIT describe it; None in any other folder."""
+    folders = [folder.name.lower() for folder in path.parents]
     chapter, speaker = path.parent.name, path.parent.parent.name
     if _LIBRISPEECH_NAME.match(path.stem) and path.stem.startswith(f"{speaker}-{chapter}-"):
         split = next((name.split("-")[0] for name in folders[2:4] if re.match(r"^(train|dev|test)-", name)), "")
@@ -226,9 +206,8 @@ def _describe(path: Path, root: Path, transcripts: dict[Path, dict[str, str]]) -
         text = transcripts[path.parent].get(path.stem, "")
         return Utterance(path, split, speaker, None, text, "librispeech")
     if len(folders) > 2 and _TIMIT_REGION.match(folders[1]) and folders[2] in ("train", "test"):
-        text = _timit_transcript(path)
-        return Utterance(path, folders[2], path.parent.name.upper(), None, text, "timit")
-    return Utterance(path, split="")
+        return Utterance(path, folders[2], path.parent.name.upper(), None, _timit_transcript(path), "timit")
+    return None
 
 
 def _librispeech_transcripts(path: Path) -> dict[str, str]:

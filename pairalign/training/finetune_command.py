@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pairalign.home import inside
+from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune import finetune, new_run, runs_folder
 from pairalign.training.finetune_settings import FinetuneSettings, SettingsError
 from pairalign.training.status import Status
@@ -47,6 +48,7 @@ def run_from_args(args: argparse.Namespace) -> dict:
     if not (args.resume or args.finish):
         if not args.manifest:
             raise SettingsError("--manifest is missing: a manifest CSV or a folder of recordings to learn from.")
+        read_manifest(args.manifest)  # a mistake in it is told before there is a run
         folder = new_run(_settings(args), folder)
     status = finetune(folder, args.finish)
     if status.state == "failed":

@@ -1,6 +1,9 @@
 """What keeps a fine-tuning run from ending without a word: status, lock, room, and words for every trouble."""
 
 import errno
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +38,7 @@ def test_status_survives_a_full_disk_and_rubbish(tmp_path: Path, monkeypatch):
 
 def test_the_lock_tells_who_holds_it_and_goes_with_the_holder(tmp_path: Path):
     path = tmp_path / "lock"
-    assert holder(path) is None
+    assert holder(path) is None and not list(tmp_path.iterdir()), "a look leaves nothing where nobody ever trained"
     with exclusive(path, "run one"):
         assert holder(path) == "run one"
         with pytest.raises(LockedError, match="run one"), exclusive(path, "run two", wait_s=0.1):
@@ -43,6 +46,39 @@ def test_the_lock_tells_who_holds_it_and_goes_with_the_holder(tmp_path: Path):
     assert holder(path) is None
     with exclusive(path, "run two"):
         assert holder(path) == "run two"
+
+
+HOLD = (
+    "import sys, time\nfrom pathlib import Path\nfrom pairalign.lock import exclusive\n"
+    "with exclusive(Path(sys.argv[1]), 'a killed run'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+)
+
+
+def test_many_looks_at_once_after_a_kill_see_nobody_and_let_a_run_start(tmp_path: Path):
+    path = tmp_path / "lock"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n" and holder(path) == "a killed run"
+        process.kill()
+    left = (tmp_path / "lock.owner").read_bytes()
+    assert left == b"a killed run", "the dead owner's name stays behind"
+
+    def look(_: int) -> set[str | None]:
+        return {holder(path) for _ in range(20) if (tmp_path / "lock.owner").write_bytes(left)}
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set().union(*pool.map(look, range(8))) == {None}, "those who look do not take each other for the owner"
+        looks = pool.map(lambda _: [holder(path) for _ in range(100)], range(7))
+        (tmp_path / "lock.owner").write_bytes(left)
+        with exclusive(path, "run", wait_s=0):
+            assert holder(path) == "run"
+        assert set().union(*looks) <= {"run", None}
+
+
+def test_a_lock_that_cannot_be_made_is_a_sentence(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LockedError, match=r"cannot be made \(.*PAIRALIGN_HOME"), exclusive(tmp_path / "file" / "lock"):
+        pass
+    assert holder(tmp_path / "file" / "lock") is None
 
 
 @pytest.mark.parametrize(
