@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +23,17 @@ class Page:
         self.components = {one["id"]: one["props"] for one in self.config["components"]}
         self._http = httpx.Client(timeout=120)
         self._open = threading.Event()
-        self._leave = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
         assert self._open.wait(30)
 
     def _beat(self) -> None:
         """The connection that stands as long as the page is open."""
-        with self._http.stream("GET", f"{self.url}/heartbeat/{self.session}") as answer:
+        with suppress(httpx.TransportError), self._http.stream("GET", f"{self.url}/heartbeat/{self.session}") as answer:
             for _ in answer.iter_lines():
                 self._open.set()
-                if self._leave.is_set():
-                    return
 
     def close(self) -> None:
         """Leave as a browser does: all connections end at once."""
-        self._leave.set()
         self._http.close()
 
     def upload(self, path: Path) -> dict[str, Any]:
