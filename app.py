@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
-import tempfile
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def make_services(options: argparse.Namespace) -> Services:
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; 2 for a user's mistake."""
     options = parse(arguments)
+    end_when_asked()
     try:
         check_address(options.host, options.port)
         print(f"Loading {options.checkpoint} …", flush=True)  # importing torch takes most of the wait
@@ -99,24 +100,45 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
+    from app import scratch
+    from pairalign.errors import PairAlignError
+
+    try:
+        # Gradio's usual folder for uploads is shared by all apps of a machine: each deletes there what others need
+        os.environ["GRADIO_TEMP_DIR"] = os.environ.get("GRADIO_TEMP_DIR") or str(scratch.folder())
+        return serve(options, services)
+    except (OSError, PairAlignError) as error:  # the address, the port or a temporary folder cannot be had
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
+    finally:
+        scratch.remove()
+
+
+def serve(options: argparse.Namespace, services: Services) -> int:
+    """Open the page until somebody ends it. Raises: OSError when the address or the port cannot be had."""
     from app import ui
 
-    # Gradio's usual folder for uploads is shared by all apps of a machine: each deletes there what others still need
-    with tempfile.TemporaryDirectory(prefix="pairalign-uploads-", ignore_cleanup_errors=True) as uploads:
-        os.environ.setdefault("GRADIO_TEMP_DIR", uploads)
-        page = ui.build(services)
-        where = {"server_name": options.host, "server_port": options.port, "share": options.share}
-        try:
-            # Gradio's own lines advise calls that somebody who started a program cannot make
-            _, url, shared = page.launch(
-                **where, quiet=not options.share, prevent_thread_lock=True, **ui.launch_options(services)
-            )
-        except OSError as error:  # the address or the port cannot be had
-            print(f"app.py: {error}", file=sys.stderr)
-            return 2
-        print(f"PairAlign is open on {shared or url} (Ctrl+C ends it)", flush=True)
-        page.block_thread()
+    page = ui.build(services)
+    where = {"server_name": options.host, "server_port": options.port, "share": options.share}
+    # Gradio's own lines advise calls that somebody who started a program cannot make
+    _, url, shared = page.launch(
+        **where, quiet=not options.share, prevent_thread_lock=True, **ui.launch_options(services)
+    )
+    print(f"PairAlign is open on {shared or url} (Ctrl+C ends it)", flush=True)
+    page.block_thread()
     return 0
+
+
+def end_when_asked() -> None:
+    """Let `docker stop`, a service manager or a closed terminal end the app as Ctrl+C does: it cleans up first."""
+
+    def end(number: int, _: object) -> NoReturn:
+        sys.exit(0)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup stays in force
+            signal.signal(number, end)
 
 
 if __name__ == "__main__":

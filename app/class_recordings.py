@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from app import scratch
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
 from pairalign.checkpoint import atomic_write_json
 from pairalign.errors import PairAlignError
@@ -165,12 +165,14 @@ class ClassRecordings:
         folder, found = self.folder(name), self.load(name)
         if not found.takes:
             raise ClassError("Nothing is recorded yet.")
+
+        def make(path: Path) -> None:
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in (MANIFEST, *(take.file for take in found.takes)):
+                    archive.write(folder / file, file)
+
         with _writing():
-            path = Path(tempfile.mkdtemp(prefix="pairalign-")) / f"{name}.zip"
-        with _writing(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for file in (MANIFEST, *(take.file for take in found.takes)):
-                archive.write(folder / file, file)
-        return path
+            return scratch.write("classes", f"{name}.zip", make)
 
     def _check(self) -> None:
         if self.refusal:

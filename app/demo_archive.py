@@ -12,6 +12,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from app import scratch
 from pairalign.errors import PairAlignError
 from pairalign.home import home
 
@@ -47,11 +48,6 @@ def path_for(model_sha256: str) -> Path:
     return _cache_folder() / f"{NAME}-{key}.db"
 
 
-@lru_cache(maxsize=1)
-def _temporary_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="pairalign-"))
-
-
 def _cache_folder() -> Path:
     folder = home() / "cache"
     try:
@@ -59,4 +55,4 @@ def _cache_folder() -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:  # a read-only home
-        return _temporary_folder()
+        return scratch.folder()

@@ -230,6 +230,11 @@ def header_html(info: ModelInfo) -> str:
     )
 
 
+def model_mark_html(sha256: str) -> str:
+    """Tells the page's script which model made a result, wherever it stands in it; nothing to see."""
+    return f'<i hidden data-model="{escape(sha256)}"></i>'
+
+
 def model_card_html(info: ModelInfo) -> str:
     """The sidecar as text. Nothing in it is trusted to be there or to be well formed."""
     parts = [f"<p>Weights sha256 <code>{escape(info.sha256)}</code></p>"]

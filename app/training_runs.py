@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zipfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pairalign
+from app import scratch
 from app.exports import safe_stem
 from pairalign.checkpoint import own_checkpoints, read_sidecar
 from pairalign.errors import PairAlignError
@@ -176,12 +176,19 @@ class TrainingRuns:
         weights = inside(own_checkpoints(), name, "name of a checkpoint", ".safetensors")
         if not weights.is_file():
             raise TrainingError(f"{name} has made no checkpoint yet.")
-        path = Path(tempfile.mkdtemp(prefix="pairalign-")) / f"{name}.zip"
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
-            archive.write(weights, weights.name)
-            archive.write(weights.with_suffix(".json"), f"{name}.json")
-            archive.writestr("MODEL_CARD.md", card_text(read_sidecar(weights)))
-        return path
+
+        def make(path: Path) -> None:
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
+                archive.write(weights, weights.name)
+                archive.write(weights.with_suffix(".json"), f"{name}.json")
+                archive.writestr("MODEL_CARD.md", card_text(read_sidecar(weights)))
+
+        try:
+            return scratch.write("runs", f"{name}.zip", make)
+        except OSError as error:
+            raise TrainingError(
+                f"{name} cannot be put together ({error.strerror or error}). Make room on the disk."
+            ) from None
 
     def _looks(self) -> list[Look]:
         """All runs whose files can be read, the latest first; a damaged one must not stand in the way of others."""

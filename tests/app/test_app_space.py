@@ -239,11 +239,16 @@ def test_only_the_demo_archive_can_be_opened_and_nothing_else_is_kept(client, sp
 def test_with_zero_gpu_it_computes_in_forked_slots(folder, services, recordings, tmp_path):
     log = tmp_path / "slots"
     given = {"SPACES_ZERO_GPU": "true", "SLOTS_LOG": str(log), "PYTHONPATH": str(HERE / "zero_gpu")}
-    with started(folder, tmp_path / "home", **given) as space:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    uploads = {"TMPDIR": str(temporary), "GRADIO_TEMP_DIR": ""}
+    with started(folder, tmp_path / "home", **given, **uploads) as space:
         client = Client(space.url, verbose=False)  # noqa: F811
         speech = handle_file(str(recordings["speech.wav"]))
         found = client.predict(speech, api_name="/tokenize")["files"][0]["strings"]["pairalign"]
         assert tuple(found["ids"]) == services.tokenizer().tokenize(recordings["speech.wav"]).ids
         swept = client.predict(speech, "shift", 20, 10, 0, ["vq"], api_name="/sweep")
         assert swept["values"] == [0, 10, 20]
+        assert [path for path in temporary.glob("pairalign-uploads-*/*/*.wav") if path.is_file()]
+    assert not list(temporary.glob("pairalign-*")), "SIGTERM, as docker stop sends it, leaves no uploads"
     assert log.read_text().split() == ["Tokenizer.tokenize_methods", "sweep_methods"]
