@@ -54,6 +54,7 @@ class FfmpegDecoder:
         self._held = self._next()
         if self._held is None:
             raise AudioError(damaged("no audio found"))
+        self._start = self._pts or 0  # of the first sample, as the clock of the file has it
         self.channels = self._held.shape[1]
         self.frames = 0 if kind in _NO_LENGTHS else self._promised()
 
@@ -111,16 +112,14 @@ class FfmpegDecoder:
     def _jump(self, frame: int) -> int:
         """Go near a frame; returns how many frames lie before the next sample."""
         stream = self._stream
-        start = stream.start_time or 0
+        clock = int((frame / self.rate_hz - _SETTLE_S) / stream.time_base)
         with _readable():
-            self._container.seek(
-                start + int((frame / self.rate_hz - _SETTLE_S) / stream.time_base), stream=stream, backward=True
-            )
+            self._container.seek(self._start + clock, stream=stream, backward=True)
         self._frames = self._decode()
         self._held = self._next()
         if self._held is None or self._pts is None:
             return frame
-        return max(0, round((self._pts - start) * stream.time_base * self.rate_hz))
+        return max(0, round((self._pts - self._start) * stream.time_base * self.rate_hz))
 
 
 def _open_nothing(*_: object) -> None:

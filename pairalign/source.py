@@ -43,11 +43,15 @@ def opened_source(source: AudioSource, max_bytes: int) -> Iterator[tuple[BinaryI
             else:
                 with _held(file, max_bytes) as held:
                     yield held
+    elif getattr(source, "closed", False):
+        raise AudioError("the file object is closed; open it again")
     elif hasattr(source, "read"):
         if isinstance(source, (io.BufferedReader, io.BufferedRandom, io.BytesIO)) and source.seekable():
             before = source.tell()
-            yield source, _checked(source.seek(0, os.SEEK_END), max_bytes)
-            source.seek(before)
+            try:
+                yield source, _checked(source.seek(0, os.SEEK_END), max_bytes)
+            finally:
+                source.seek(before)
         else:
             with _held(source, max_bytes) as held:  # type: ignore[arg-type]  # has `read`
                 yield held

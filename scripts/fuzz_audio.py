@@ -18,14 +18,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from scripts.fuzz import byte_mutations, chunk_mutations, documents, frame_mutations
+from scripts.fuzz import byte_mutations, chunk_mutations, documents, frame_mutations, media_mutations
 from scripts.fuzz.seeds import Seed, audio_seeds
 from scripts.fuzz.worker import CPU_LIMIT_S, MEMORY_LIMIT_MB, Outcome, Worker
 
@@ -37,6 +37,12 @@ STRUCTURE = {
     "flac": frame_mutations.flac,
     "opus": frame_mutations.ogg,
     "vorbis": frame_mutations.ogg,
+    "au": chunk_mutations.au,
+    "mp4": media_mutations.boxes,
+    "caf": media_mutations.boxes,
+    "webm": media_mutations.elements,
+    "adts": media_mutations.adts,
+    "amr": media_mutations.amr,
 }
 AUDIO_READERS = ("read_audio", "read_excerpt")
 PARTS_EVERY = 4  # read_parts is read_audio but for its last lines: every fourth input is enough
@@ -64,9 +70,9 @@ class Tally:
     slowest_s: float = 0.0
 
 
-def audio_cases(inputs: int, seed: int) -> Iterator[Case]:
-    """Damaged recordings; case k follows from seed and k."""
-    seeds = audio_seeds()
+def audio_cases(inputs: int, seed: int, kinds: Sequence[str] = ()) -> Iterator[Case]:
+    """Damaged recordings, of some kinds only if they are named; case k follows from seed and k."""
+    seeds = [one for one in audio_seeds() if not kinds or one.container in kinds]
     for k in range(inputs):
         rng = Random(f"audio {seed} {k}")
         start = rng.choice(seeds)
@@ -163,6 +169,7 @@ def _fast_folder() -> str | None:
 
 def report(audio: Tally, others: Tally, seed: int, seconds: float) -> dict[str, Any]:
     """The JSON document."""
+    import av
     import numpy
     import soundfile
     import torch
@@ -184,6 +191,7 @@ def report(audio: Tally, others: Tally, seed: int, seconds: float) -> dict[str, 
             "python": platform.python_version(),
             "soundfile": soundfile.__version__,
             "libsndfile": soundfile.__libsndfile_version__,
+            "av": av.__version__,
             "numpy": numpy.__version__,
             "torch": torch.__version__,
         },
@@ -206,13 +214,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=20_000, help="damaged recordings (default 20000)")
     parser.add_argument("--others", type=int, default=3_000, help="damaged files of other kinds (default 3000)")
+    parser.add_argument("--kinds", default="", help=f"damage these recordings only: any of {','.join(STRUCTURE)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that read (default 1)")
     parser.add_argument("--json", type=Path, help="write the counts there")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="where files of findings go")
     args = parser.parse_args()
     started = time.monotonic()
-    audio = run(audio_cases(args.inputs, args.seed), args.keep, 500, args.workers)
+    kinds = [kind for kind in args.kinds.split(",") if kind]
+    audio = run(audio_cases(args.inputs, args.seed, kinds), args.keep, 500, args.workers)
     others = run(document_cases(args.others, args.seed), args.keep, 500, args.workers)
     told = report(audio, others, args.seed, time.monotonic() - started)
     for finding in told["findings"]:

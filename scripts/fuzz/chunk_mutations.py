@@ -47,6 +47,12 @@ def nist(rng: Random, data: bytes) -> bytes:
     return b"\n".join(lines).ljust(1024)[:1024] + data[1024:]
 
 
+def au(rng: Random, data: bytes) -> bytes:
+    """A field of the header: where the sound begins, its length, its coding, rate, channels."""
+    at = rng.choice((0, 4, 4, 8, 8, 12, 16, 20))
+    return data[:at] + number(rng, 32).to_bytes(4, "big") + data[at + 4 :]
+
+
 def mp3(rng: Random, data: bytes) -> bytes:
     """Frame headers with other versions, layers, rates; frames lost or doubled; tags with wrong lengths."""
     frames = [found.start() for found in re.finditer(rb"\xff[\xe0-\xff]", data)] or [0]

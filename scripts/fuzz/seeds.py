@@ -33,7 +33,27 @@ _KINDS = (
     ("nist", "NIST", "ULAW", 16_000, 1, 0.3, {}),
     ("aiff", "AIFF", "PCM_16", 16_000, 1, 0.3, {}),
     ("aiff", "AIFF", "PCM_24", 44_100, 2, 0.2, {}),
+    ("wav", "WAV", "ULAW", 8_000, 1, 0.5, {}),
+    ("wav", "W64", "PCM_16", 16_000, 1, 0.3, {}),
+    ("au", "AU", "ALAW", 8_000, 1, 0.4, {}),
 )
+# (container, PyAV's format and codec, rate, layout, seconds, options of the format)
+_MEDIA = (
+    ("mp4", "ipod", "aac", 44_100, "mono", 0.4, {}),
+    ("mp4", "ipod", "alac", 16_000, "stereo", 0.3, {}),
+    ("mp4", "mp4", "aac", 48_000, "stereo", 0.4, {"movflags": "frag_keyframe+empty_moov"}),
+    ("mp4", "3gp", "libopencore_amrnb", 8_000, "mono", 0.6, {}),
+    ("webm", "webm", "libopus", 48_000, "mono", 0.4, {}),
+    ("webm", "webm", "libopus", 48_000, "mono", 0.4, {"live": "1"}),
+    ("webm", "matroska", "pcm_s16le", 16_000, "mono", 0.3, {}),
+    ("caf", "caf", "alac", 16_000, "mono", 0.4, {}),
+    ("caf", "caf", "adpcm_ima_qt", 16_000, "mono", 0.4, {}),
+    ("adts", "adts", "aac", 44_100, "stereo", 0.4, {}),
+    ("amr", "amr", "libopencore_amrnb", 8_000, "mono", 0.8, {}),
+)
+
+
+_JOINED = ("mp3", "opus", "vorbis", "flac")
 
 
 @dataclass(frozen=True)
@@ -46,20 +66,46 @@ class Seed:
 
 def audio_seeds() -> list[Seed]:
     """One small recording of each kind, always the same."""
-    return [Seed(kind[0], _encoded(*kind[1:])) for kind in _KINDS]
+    plain = [Seed(kind[0], _encoded(*kind[1:])) for kind in _KINDS]
+    joined = [Seed(name, data * 2) for name, data in ((seed.container, seed.data) for seed in plain) if name in _JOINED]
+    return plain + joined + [Seed(kind[0], _media(*kind[1:])) for kind in _MEDIA]
 
 
 def _encoded(form: str, subtype: str, rate_hz: int, channels: int, duration_s: float, more: dict) -> bytes:
     import soundfile
 
-    rng = np.random.default_rng(0)
-    time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
-    tone = 0.4 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + rng.normal(0, 0.02, len(time_s))
     memory = io.BytesIO()
-    frames = np.repeat(tone[:, None], channels, axis=1)
+    frames = np.repeat(_tone(rate_hz, duration_s)[:, None], channels, axis=1)
     soundfile.write(memory, frames, rate_hz, format=form, subtype=subtype, **more)
     # the same bytes in every run: streams of Ogg files get random numbers, and peaks of float WAVs the time
     data = bytearray(numbered(memory.getvalue(), 1) if form == "OGG" else memory.getvalue())
     if (peak := data.find(b"PEAK")) > 0:
         data[peak + 12 : peak + 16] = bytes(4)
     return bytes(data)
+
+
+def _media(form: str, codec: str, rate_hz: int, layout: str, duration_s: float, options: dict[str, str]) -> bytes:
+    import av
+
+    memory = io.BytesIO()
+    with av.open(memory, "w", format=form, options={"fflags": "+bitexact", **options}) as out:
+        stream = out.add_stream(codec, rate=rate_hz, layout=layout)
+        samples = (_tone(rate_hz, duration_s) * 32_767).astype("<i2")[None]
+        whole = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        whole.sample_rate = rate_hz
+        resampler = av.AudioResampler(stream.codec_context.format.name, layout, rate_hz)
+        fifo = av.AudioFifo()
+        for frame in resampler.resample(whole) + resampler.resample(None):
+            frame.pts = None
+            fifo.write(frame)
+        while fifo.samples:
+            out.mux(stream.encode(fifo.read(min(stream.codec_context.frame_size or 1024, fifo.samples))))
+        out.mux(stream.encode(None))
+    return memory.getvalue()
+
+
+def _tone(rate_hz: int, duration_s: float) -> np.ndarray:
+    """A rising tone in a little noise, (T,)."""
+    time_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+    noise = np.random.default_rng(0).normal(0, 0.02, len(time_s))
+    return 0.4 * np.sin(2 * np.pi * 300 * time_s * (1 + time_s)) + noise

@@ -116,7 +116,9 @@ def _read(reader: str, folder: Path) -> Outcome:
     except refusal(reader) as error:
         detail = str(error)
         outcome = "refused"
-        if "\n" in detail or not detail or len(detail) > 1_000:
+        if "crashed" in detail:
+            outcome, place = "finding", f"{reader}: a decoding process ended"
+        elif "\n" in detail or not detail or len(detail) > 1_000:
             outcome, place = "finding", f"{reader}: a message that is no line: {type(error).__name__}"
     except BaseException as error:
         detail = f"{type(error).__name__}: {error}"[:300]

@@ -1,5 +1,6 @@
 """The commands as a person or a script meets them, on a tiny untrained model."""
 
+import io
 import json
 import subprocess
 import sys
@@ -58,6 +59,23 @@ def test_tokenize_json(run, folder):
         for one in entry["strings"].values():
             assert set(one) == STRING_KEYS
             assert len(one["ids"]) == len(one["text"]) == len(one["spans_s"])
+
+
+def test_standard_input_is_a_recording_and_a_missing_length_is_noted(run, folder, monkeypatch):
+    wave = (folder / "a.wav").read_bytes()
+    note = "pairalign: standard input: its header does not give its length: it was read to the end of the file\n"
+    for command, *more in (("tokenize", "-"), ("align", "-", folder / "a.wav"), ("sweep", "-", "--window", "0.5")):
+        for length in (wave[40:44], bytes(4)):
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(wave[:40] + length + wave[44:])))
+            status, out, err = run(command, *more, "--json", "--method", "vq")
+            assert status == 0 and err == (note if length == bytes(4) else "")
+            found = json.loads(out)
+            if command == "tokenize":
+                assert found["files"][0].get("notes", []) == ([note[11:-1]] if length == bytes(4) else [])
+            assert command != "align" or found["distance"] == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    status, out, err = run("align", "-", folder / "a.wav")
+    assert status == 2 and out == "" and one_line(err) and "standard input: the file is empty" in err
 
 
 def test_tokenize_text(run, folder):
