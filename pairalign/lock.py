@@ -33,7 +33,7 @@ def exclusive(path: Path, owner: str = "", wait_s: float = 2.0) -> Iterator[None
     Raises: LockedError when it stays taken for `wait_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + wait_s  # somebody who just looks (`holder`) has it for a moment
         while not _take(file):
             if time.monotonic() > deadline:
@@ -52,7 +52,7 @@ def holder(path: Path) -> str | None:
     """The owner that holds the lock file now; None when nobody does."""
     if not path.is_file():
         return None
-    with path.open("a+") as file:
+    with path.open("a+", encoding="utf-8") as file:
         return None if _take(file) else _read(file)
 
 
