@@ -85,7 +85,7 @@ def main() -> None:
         cells = [f"{told[key]:.3f}" for key in ("recall_1", "evaluate_recall_1", "mrr", "evaluate_mrr")]
         print(f"| {name} | {' | '.join(cells)} | {told['query_p50_ms']:.1f} |")
     if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=1))
+        Path(args.json).write_text(json.dumps(result, indent=1), encoding="utf-8")
     sys.stdout.flush()
 
 

@@ -92,7 +92,7 @@ def main() -> None:
         print(f"{name:<52} {value:>12,.0f}")
     if args.json:
         document = {"recordings": len(store.recordings()), "hours": hours, "per_hour": rows}
-        Path(args.json).write_text(json.dumps(document, indent=1))
+        Path(args.json).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

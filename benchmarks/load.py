@@ -173,7 +173,7 @@ def _p(waits: list[float], percent: int) -> float:
 
 def _resident_mb(server: subprocess.Popen, field_name: str) -> float:
     try:
-        lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
+        lines = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
         return 0.0
     return round(next((int(line.split()[1]) for line in lines if line.startswith(field_name)), 0) / 1000, 1)

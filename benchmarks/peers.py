@@ -83,7 +83,8 @@ class Worker:
     def __init__(self, name: str, threads: int) -> None:
         command = [sys.executable, "-m", "benchmarks.peers", name, "--threads", str(threads)]
         self.name = name
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, encoding="utf-8")
 
     def ask(self, size: int, k: int) -> dict:
         """Let it write the tokens of round k: `size` clips."""

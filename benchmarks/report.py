@@ -35,7 +35,7 @@ def measure_parts(threads: int) -> list[dict]:
 def run_bench(threads: int) -> list[dict]:
     """The results of `python -m pairalign bench`."""
     command = [sys.executable, "-m", "pairalign", "bench", "--json", "--device", "cpu", "--threads", str(threads)]
-    done = subprocess.run(command, cwd=peers.ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, cwd=peers.ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True)
     return json.loads(done.stdout)["results"]
 
 

@@ -17,10 +17,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pairalign import terminal
+from pairalign import console, terminal
 from pairalign.errors import PairAlignError
+from pairalign.version import __version__
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from pairalign.tokenizer import Tokenizer
 
 EXIT_DONE, EXIT_OURS, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -58,10 +61,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # glyphs and file names must not crash a terminal that cannot show them
-            stream.reconfigure(errors="backslashreplace")
+    console.prepare()
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
+        console.silence(sys.stdout, sys.stderr)
+        return EXIT_DONE
+
+
+def _run(argv: list[str]) -> int:
     try:
         args = build_parser(argv).parse_args(argv)
         # stray prints of libraries must not spoil the JSON
@@ -74,10 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("pairalign: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        with contextlib.suppress(Exception):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if _is_users_mistake(error):
             print(f"pairalign: {terminal.one_line(_message(error))}", file=sys.stderr)
@@ -92,6 +98,7 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     from pairalign import checkpoint
 
     parser = _Parser(prog="pairalign", description="A recording becomes a short string of discrete tokens.")
+    parser.add_argument("--version", action="version", version=f"pairalign {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     names = ", ".join(checkpoint.available()) or "none installed"
     common = _Parser(add_help=False)
@@ -186,7 +193,7 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
             print(f"pairalign: {terminal.one_line(str(error))}", file=sys.stderr)
             files.append({"path": path, "error": str(error)})
             continue
-        found = {method: tok.tokenize(wave, method=method) for method in methods}
+        found = {method: strings[0] for method, strings in tok.tokenize_methods([wave], methods).items()}
         args.strings.append(found)
         strings = {method: string.to_dict() for method, string in found.items()}
         entry = {"path": path, "duration_s": len(wave) / SAMPLE_RATE_HZ, "strings": strings}
@@ -196,15 +203,22 @@ def _tokenize(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     return {"checkpoint": tok.name, "model_sha256": tok.sha256, "device": str(tok.device), "files": files}, status
 
 
-def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
+def _read_all(paths: Sequence[str]) -> list[np.ndarray]:
+    """The recordings (T,) of a command; remarks on files that are not quite whole go to stderr."""
     from pairalign.audio import read_audio
+
+    notes: list[str] = []
+    waves = [read_audio(path, notes=notes) for path in paths]
+    terminal.show_notes(notes)
+    return waves
+
+
+def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
     from pairalign.strings import align
 
     tok = _load(args, [args.method])
-    notes: list[str] = []
-    waves = [read_audio(path, notes=notes) for path in (args.a, args.b)]
-    terminal.show_notes(notes)
-    result = align(*(tok.tokenize(wave, method=args.method) for wave in waves))
+    waves = _read_all([args.a, args.b])
+    result = align(*tok.tokenize_batch(waves, args.method))
     args.alignment = result  # for the text form
     return {
         "a": result.a.to_dict(),
@@ -216,27 +230,28 @@ def _align(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def _sweep(args: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    from pairalign.audio import read_audio
-    from pairalign.sweeps.sweep import sweep, sweep_values
+    from pairalign.sweeps.sweep import sweep_methods, sweep_values
 
     values = sweep_values(args.kind, args.stop, args.step)  # a mistake is told before the model is loaded
-    tok = _load(args, _names(args.method))
-    notes: list[str] = []
-    wave = read_audio(args.file, notes=notes)
-    terminal.show_notes(notes)
-    where = {"start_s": args.start, "window_s": args.window}
-    found = {m: sweep(tok, wave, args.kind, args.stop, args.step, m, **where).to_dict() for m in _names(args.method)}
+    tok, methods = _load(args, _names(args.method)), _names(args.method)
+    waves, where = _read_all([args.file]), {"start_s": args.start, "window_s": args.window}
+    swept = sweep_methods(tok, waves, args.kind, args.stop, args.step, methods, **where)
+    found = {method: trajectories[0].to_dict() for method, trajectories in swept.items()}
     return {"kind": args.kind, "values": list(values), "methods": found}, EXIT_DONE
 
 
 def _print(result: dict[str, Any], args: argparse.Namespace) -> None:
-    if args.json:
-        from pairalign.checkpoint import plain_json
+    try:
+        if args.json:
+            from pairalign.checkpoint import plain_json
 
-        print(json.dumps(plain_json(result), allow_nan=False))
-    else:
-        args.show(result, args)
-    sys.stdout.flush()
+            print(json.dumps(plain_json(result), allow_nan=False))
+        else:
+            args.show(result, args)
+        sys.stdout.flush()
+    except OSError:  # a full disk, say: what is left in the buffer cannot be written at the end either
+        console.silence(sys.stdout)
+        raise
 
 
 def _is_users_mistake(error: Exception) -> bool:

@@ -13,5 +13,10 @@ def pick_device(wanted: str = "auto") -> str:
         raise PairAlignError("device is cuda, but PyTorch finds no CUDA GPU here; use auto or cpu.")
     if wanted == "cpu" or not torch.cuda.is_available():
         return "cpu"
-    torch.backends.cudnn.allow_tf32 = False  # rounded convolutions would give other codes than the CPU
     return "cuda"
+
+
+def compute_exactly(device: str) -> None:
+    """Have a GPU convolve in float32, for the whole process: TF32 rounds so much that codes differ from the CPU's."""
+    if torch.device(device).type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False

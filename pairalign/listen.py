@@ -9,10 +9,12 @@ from typing import Any
 
 from pairalign.checkpoint import resolve_checkpoint
 from pairalign.errors import PairAlignError
-from pairalign.microphone import Capture, find_microphone, microphones
+from pairalign.microphone import Capture, MicrophoneError, find_microphone, microphones
 from pairalign.strings import glyph
 
 EVERY_S = 0.5
+START_S = 2.0  # a device may take so long until it delivers
+STALLED_S = 10.0  # one that delivers nothing for so long has been unplugged, or never will
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +49,11 @@ def run_from_args(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _listen(tokenizer: Any, microphone: Any, seconds: float | None, out: Any) -> dict[str, Any]:
-    """Listen until the time is over or Ctrl-C; writes the glyphs of final tokens to `out` as they come."""
+    """Listen until the time is over or Ctrl-C; writes the glyphs of final tokens to `out` as they come.
+
+    A device that delivers less than the time, or nothing any more, does not prolong it. Raises: MicrophoneError when it
+    delivered nothing at all.
+    """
     from pairalign.streaming import Stream
 
     stream, tokens = Stream(microphone.rate_hz), []
@@ -59,13 +65,19 @@ def _listen(tokenizer: Any, microphone: Any, seconds: float | None, out: Any) ->
 
     with Capture(microphone) as capture:
         print(f"listening to {microphone.name}; Ctrl-C ends it", file=sys.stderr)
+        begun = last_sound = time.monotonic()
         try:
-            while seconds is None or stream.duration_s < seconds:
-                begun = time.monotonic()
-                stream.add(capture.read())
+            while seconds is None or (stream.duration_s < seconds and time.monotonic() < begun + seconds + START_S):
+                now, chunk = time.monotonic(), capture.read()
+                last_sound = now if len(chunk) else last_sound
+                if now > last_sound + STALLED_S:
+                    print(f"no more sound from {microphone.name}: ended", file=sys.stderr)
+                    break
+                stream.add(chunk)
                 tell(stream.update(tokenizer))
-                time.sleep(max(0.0, EVERY_S - (time.monotonic() - begun)))
+                time.sleep(max(0.0, EVERY_S - (time.monotonic() - now)))
             stream.add(capture.read())
+            _check_that_sound_came(capture, microphone, time.monotonic() - begun)
         except KeyboardInterrupt:
             pass
     tell(stream.finish(tokenizer))
@@ -78,6 +90,14 @@ def _listen(tokenizer: Any, microphone: Any, seconds: float | None, out: Any) ->
         "spans_s": [[round(token.start_s, 4), round(token.end_s, 4)] for token in tokens],
         "revision_rate": stream.revision_rate,
     }
+
+
+def _check_that_sound_came(capture: Capture, microphone: Any, seconds: float) -> None:
+    if not capture.delivered:
+        raise MicrophoneError(
+            f"no sound came from {microphone.name} in {seconds:.0f} s. Check that it is on and that this program "
+            "may use it, or choose another with --microphone"
+        )
 
 
 def _show(result: dict[str, Any], args: argparse.Namespace) -> None:

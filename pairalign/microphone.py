@@ -59,18 +59,19 @@ def find_microphone(index: int | None = None) -> Microphone:
 
 
 class Capture:
-    """Sound from a microphone, from `with` to its end; mono float32 at `rate_hz`."""
+    """Sound from a microphone, from `with` to its end; mono float32 at `rate_hz`. delivered: samples so far."""
 
     def __init__(self, microphone: Microphone) -> None:
         """Raises MicrophoneError when the device can not be opened."""
         self.rate_hz = microphone.rate_hz
         self._blocks: queue.Queue[np.ndarray] = queue.Queue()
-        self._unread = 0
+        self._unread = self.delivered = 0
         sound = _sounddevice()
 
         def take(block: np.ndarray, frames: int, time: Any, status: Any) -> None:
             self._blocks.put(block[:, 0].copy())
             self._unread += frames
+            self.delivered += frames
             if self._unread > UNREAD_S * self.rate_hz:
                 raise sound.CallbackStop
 

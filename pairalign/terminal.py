@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from pairalign.console import write_utf8
+
 if TYPE_CHECKING:
     from pairalign.strings import Alignment, TokenString
 
@@ -29,7 +31,7 @@ def show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
         from pairalign.export import to_csv, to_textgrid
 
         write = {"csv": to_csv, "textgrid": to_textgrid}[args.format]
-        print("".join(map(write, args.strings)), end="")
+        write_utf8("".join(map(write, args.strings)))
         return
     print(f"checkpoint {result['checkpoint']} ({result['model_sha256'][:12]}) on {result['device']}")
     for entry in result["files"]:

@@ -14,7 +14,7 @@ from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.audio_input import Audio, load_wave, load_waves
 from pairalign.batching import each_window, padded, unpadded
 from pairalign.decoding import DecodingOptions, check_options, decode, length_limits
-from pairalign.device import pick_device
+from pairalign.device import compute_exactly, pick_device
 from pairalign.errors import PairAlignError
 from pairalign.features import LogMel, log_mel
 from pairalign.frame_paths import code_paths, mfcc_paths
@@ -56,6 +56,7 @@ class Tokenizer:
         self.name: str = sidecar["name"]
         self.sha256: str = sidecar["sha256"]
         self.device = str(next(model.parameters()).device)
+        compute_exactly(self.device)
         self.vocab_size = model.config.codes
         self.frame_rate_hz = FRAME_RATE_HZ
 

@@ -13,6 +13,7 @@ import torch
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.errors import PairAlignError
 from pairalign.features import LogMel, length_mask, log_mel
+from pairalign.speed import at_speed, fast_size
 
 EQUALISER_POINTS = 8  # random gains at points spread evenly on a log-frequency axis, interpolated in between
 REVERB_SAMPLES = 6400  # 0.4 s
@@ -166,6 +167,8 @@ def make_view(
     """
     drawn = ranges if isinstance(ranges, ViewParameters) else draw_parameters(ranges, len(wave), generator)
     p = drawn.to(wave.device)
+    if not bool(((p.speed >= SPEEDS[0]) & (p.speed <= SPEEDS[1])).all()):
+        raise PairAlignError(f"a view's speed must be from {SPEEDS[0]:g} to {SPEEDS[1]:g}.")
     shift = (p.shift_ms / 1000 * SAMPLE_RATE_HZ).round()
     remaining = ((lengths - shift) / p.speed).floor().long()
     if bool((remaining < HOP_MINIMUM).any()):
@@ -178,31 +181,23 @@ def make_view(
 
 
 HOP_MINIMUM = 320  # samples, 20 ms: one encoder frame
+SPEEDS = (0.25, 4.0)
 
 
 def _resample(wave: torch.Tensor, shift: torch.Tensor, speed: torch.Tensor, remaining: torch.Tensor) -> torch.Tensor:
-    """Start `shift` samples later and play `speed` times faster; cubic (Catmull-Rom) interpolation, (B, T')."""
+    """Start `shift` whole samples later and play `speed` times faster, (B, T')."""
     size = int(remaining.max())
-    if bool((speed == 1).all()):
-        index = torch.arange(size, device=wave.device)[None] + shift.long()[:, None]
-        moved = torch.gather(wave, 1, index.clamp(max=wave.shape[1] - 1))
-        return moved * length_mask(remaining, size)
-    padded = torch.nn.functional.pad(wave, (1, 3))
-    position = torch.arange(size, device=wave.device)[None] * speed[:, None] + shift[:, None]
-    whole = position.floor()
-    x = position - whole
-    index = whole.long().clamp(max=wave.shape[1] - 1)  # in `padded`, index is the sample before `whole`
-    before, here, after, later = (torch.gather(padded, 1, index + k) for k in range(4))
-    slope_here, slope_after = (after - before) / 2, (later - here) / 2
-    rise = here - after
-    cubic = ((2 * rise + slope_here + slope_after) * x - (3 * rise + 2 * slope_here + slope_after)) * x + slope_here
-    return (cubic * x + here) * length_mask(remaining, size)
+    index = torch.arange(size, device=wave.device)[None] + shift.long()[:, None]
+    moved = torch.gather(wave, 1, index.clamp(max=wave.shape[1] - 1))
+    if bool((speed != 1).any()):
+        moved = torch.where(speed[:, None] == 1, moved, at_speed(wave, shift, speed, size))
+    return moved * length_mask(remaining, size)
 
 
 def _colour(wave: torch.Tensor, lengths: torch.Tensor, p: ViewParameters, generator: torch.Generator) -> torch.Tensor:
     """Reverberation, equaliser, noise and gain in one pass through the frequency domain, (B, T) -> (B, T)."""
     batch, size = wave.shape
-    fft_size = _fast_size(size + REVERB_SAMPLES)
+    fft_size = fast_size(size + REVERB_SAMPLES)
     spectrum = torch.fft.rfft(wave, fft_size)
     noise = _noise_spectrum(spectrum, size, p, generator)
     if bool((p.t60_s > 0).any()):
@@ -216,11 +211,6 @@ def _colour(wave: torch.Tensor, lengths: torch.Tensor, p: ViewParameters, genera
         hiss_rms = hiss.square().sum(1).div(lengths).sqrt().clamp(min=1e-8)
         clean = clean + hiss * (signal_rms / hiss_rms * 10 ** (-p.snr_db / 20))[:, None]
     return clean * (10 ** (p.gain_db / 20))[:, None] * valid
-
-
-def _fast_size(size: int) -> int:
-    """The next multiple of 4096: sizes with small prime factors transform fast."""
-    return -(-size // 4096) * 4096
 
 
 def _noise_spectrum(

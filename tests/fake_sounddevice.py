@@ -27,7 +27,7 @@ def make_sounddevice(devices=DEVICES, wave=None, busy=False):
             made.streams.append(self)
 
         def start(self):
-            sound = babble(4.0) if wave is None else wave
+            sound = babble(4.0) if wave is None else wave  # an empty one: a device that never delivers
             for start in range(0, len(sound), 1_600):
                 block = sound[start : start + 1_600, None]
                 self.asked["callback"](block, len(block), None, None)

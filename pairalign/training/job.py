@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from pairalign.device import compute_exactly
 from pairalign.errors import PairAlignError
 from pairalign.model import PairAlignModel
 from pairalign.model.loading import load_model
@@ -81,6 +82,7 @@ def prepare(job: Job, rank: int, world: int) -> Start:
     readable = _long_enough(bank, of_split(utterances, "train"), config.min_s, "training", 4)
     held_out = _long_enough(bank, of_split(utterances, "dev"), config.min_s, "dev", 2)
     index = build_word_index(words, bank, readable) if words else None
+    compute_exactly(job.device)
     run = Run(
         config,
         model.to(job.device),

@@ -136,7 +136,7 @@ def _read(reader: str, folder: Path) -> Outcome:
 
 def _forget_peak() -> None:
     """Begin a new measurement of the highest resident size (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def _peak_mb() -> float:
@@ -148,7 +148,7 @@ def _private_bytes() -> int:
 
 
 def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 

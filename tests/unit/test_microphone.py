@@ -113,6 +113,34 @@ def test_listen_writes_the_string_of_what_it_heard(sounddevice, tiny_checkpoint,
     assert out.startswith(found["text"] + "\n") and "Ctrl-C" in err
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only while the command sleeps: half a second a round."""
+    passed = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: passed[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: passed.__setitem__(0, passed[0] + seconds))
+    return passed
+
+
+@pytest.mark.parametrize(("flags", "ended_s"), [(["--seconds", "3"], 5.0), (["--seconds", "60"], 10.5), ([], 10.5)])
+def test_a_device_that_never_delivers_ends_listening_with_a_sentence(
+    sounddevice, tiny_checkpoint, capsys, clock, flags, ended_s
+):
+    made = sounddevice(wave=np.zeros(0, np.float32))
+    status, out, err = listen(tiny_checkpoint, capsys, *flags, "--json")
+    assert status == 2 and out == "" and f"no sound came from Headset in {ended_s:.0f} s. Check" in err
+    assert clock[0] == ended_s and not made.streams[0].open
+
+
+@pytest.mark.parametrize(("flags", "ended_s"), [(["--seconds", "6"], 8.0), (["--seconds", "60"], 10.5)])
+def test_a_device_that_stops_delivering_does_not_prolong_listening(
+    sounddevice, tiny_checkpoint, capsys, clock, flags, ended_s
+):
+    sounddevice(wave=babble(4.0))
+    status, out, _ = listen(tiny_checkpoint, capsys, *flags, "--json")
+    assert status == 0 and json.loads(out)["duration_s"] == 4.0 and clock[0] == ended_s
+
+
 @pytest.mark.parametrize(("flags", "said"), [(["--seconds", "-1"], "--seconds"), (["--microphone", "7"], "7")])
 def test_listen_refuses_in_one_line(sounddevice, tiny_checkpoint, capsys, flags, said):
     sounddevice()

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import pairalign
 from pairalign.audio import write_audio
 from pairalign.decoding import DecodingOptions
+from pairalign.device import compute_exactly, pick_device
 from pairalign.tokenizer import METHODS
 from tests.conftest import babble
 
@@ -97,6 +99,16 @@ def test_mistakes_are_told(tiny_tokenizer, tiny_checkpoint: Path):
         tiny_tokenizer.tokenize(np.full(16000, np.nan, dtype=np.float32))
     with pytest.raises(ValueError, match="device"):
         pairalign.load(tiny_checkpoint, device="abacus")
+
+
+def test_asking_for_a_device_changes_nothing_and_a_model_on_a_gpu_convolves_exactly(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert [pick_device(name) for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
+    compute_exactly("cpu")
+    assert torch.backends.cudnn.allow_tf32
+    compute_exactly("cuda:0")
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(
