@@ -115,7 +115,8 @@ def alarms_of(look: Look) -> list[str]:
         return []
     first, last = told[0], told[-1]
     alarms = [ALARM_WORDS.get(alarm, str(alarm)) for alarm in last.get("alarms", ())]
-    if first.get("ned_random", 0) - last.get("ned_random", 0) > FALLING:
+    before, now = first.get("ned_random"), last.get("ned_random")
+    if before is not None and now is not None and before - now > FALLING:
         alarms.append(FALLING_WORDS)
     return alarms
 
@@ -129,7 +130,8 @@ def before_after_html(look: Look) -> str:
     for name, label in TOLD.items():
         if name in before:
             cells = [_cell(figures, name) for figures in (before, after or {})]
-            rows.append((escape(label), cells))
+            reason = next((f["reason"] for f in (before[name], (after or {}).get(name) or {}) if f.get("reason")), "")
+            rows.append((escape(label) + (f"<br><small>–: {escape(reason)}</small>" if reason else ""), cells))
     count = (look.report.get("data") or {}).get("held_out", 0)
     caption = f"On {count} held-out clips that training never heard; in brackets the 95 % interval"
     return tables.table(("Measure", f"Before ({escape(look.settings.init)})", "After"), rows, caption)

@@ -27,7 +27,7 @@ from pairalign.tokenizer import load
 from pairalign.training import before_after, result
 from pairalign.training.bank import AudioBank, load_bank
 from pairalign.training.bridge import BRIDGE_FILE
-from pairalign.training.clips import MANIFEST, make_clips
+from pairalign.training.clips import MANIFEST, ClipSummary, make_clips
 from pairalign.training.config import TrainConfig
 from pairalign.training.corpora import of_split, read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings, read_settings
@@ -72,6 +72,12 @@ def new_run(settings: FinetuneSettings, folder: Path | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     settings.save(folder)
     return folder
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What a run has measured so far: "data", "before", "after" and examples."""
+    path = folder / REPORT_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def finetune(folder: Path, finish: bool = False) -> Status:
@@ -147,11 +153,7 @@ class Session:
 
             summary = make_clips(Path(self.settings.data), self.folder / "clips", tell)
             report = self.report(data=summary.to_dict())
-        skipped = report["data"]["skipped"]
-        notes = [f"{name} was left out: {reason}" for name, reason in skipped[:10]]
-        if report["data"]["left_over"]:
-            notes.append(f"{report['data']['left_over']} recordings were not needed: an hour of sound is enough.")
-        self.tell(notes=tuple(notes))
+        self.tell(notes=tuple(ClipSummary(**report["data"]).notes()))
 
     def held_out(self) -> tuple[AudioBank, list[int]]:
         """All clips, and which of them are held out."""
@@ -236,11 +238,10 @@ class Session:
 
     def report(self, **parts: Any) -> dict[str, Any]:
         """The run's report, with these parts added."""
-        path = self.folder / REPORT_FILE
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found = read_report(self.folder)
         if parts:
             found |= parts
-            atomic_write_json(path, found)
+            atomic_write_json(self.folder / REPORT_FILE, found)
         return found
 
 

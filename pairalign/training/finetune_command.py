@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pairalign.home import inside
 from pairalign.training.corpora import read_manifest
-from pairalign.training.finetune import finetune, new_run, runs_folder
+from pairalign.training.finetune import finetune, new_run, read_report, runs_folder
 from pairalign.training.finetune_settings import FinetuneSettings, SettingsError
+from pairalign.training.result import unmeasured
 from pairalign.training.status import Status
 
 DEFAULTS = FinetuneSettings("name", "data")
@@ -53,7 +54,8 @@ def run_from_args(args: argparse.Namespace) -> dict:
     status = finetune(folder, args.finish)
     if status.state == "failed":
         raise SettingsError(f"{status.message} {status.advice}".strip())
-    return {"run": str(folder), **_told(status)}
+    told = _told(status)
+    return {"run": str(folder), **told, "notes": [*told["notes"], *unmeasured(read_report(folder))]}
 
 
 def _settings(args: argparse.Namespace) -> FinetuneSettings:
