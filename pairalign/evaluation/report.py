@@ -106,7 +106,7 @@ def evaluate(
 
     Returns {"data", "methods": {method: {metric: value}}, "intervals": {method: {metric: [low, high]}}, "curves":
     {method: `drift.mean_curve`}, "vocabulary": {method: token counts}, "reasons": {metric: why}}; a value that could
-    not be measured is None, and "reasons" says why.
+    not be measured is None, and "reasons", which is there only then, says why.
     With `words` the word search across speakers (r2_…) and word boundaries are measured too; `sweep` is the number of
     segments that are slid under their window, 0 for none.
     """
@@ -134,14 +134,15 @@ def evaluate(
         for name in names:
             results[name] |= drift.UNMEASURED
     methods = {name: {m: _value(e) for m, e in result.items()} for name, result in results.items()}
-    return {
+    reasons = {m: why_missing(m) for values in methods.values() for m, value in values.items() if value is None}
+    report = {
         "data": _describe(tokenizer, bank, split, trials, task, seed) | {"sweep_segments": len(slid)},
         "methods": methods,
         "intervals": {name: _intervals(result) for name, result in results.items()},
         "curves": curves,
         "vocabulary": {name: metrics.token_counts([one.ids for one in strings[name].clean]) for name in names},
-        "reasons": {m: why_missing(m) for values in methods.values() for m, value in values.items() if value is None},
     }
+    return report | ({"reasons": reasons} if reasons else {})
 
 
 def format_table(report: Report) -> str:
