@@ -109,8 +109,9 @@ def _bar(method: str, one: Estimate, highest: float, digits: int) -> str:
     look, parts = LOOKS[method], ""
     if not math.isnan(one.value) and highest > 0:
         parts = f'<i style="width:{_percent(one.value, highest)}%;background:{look.colour}"></i>'
-        left, right = _percent(one.low, highest), _percent(one.high, highest)
-        parts += f'<u style="left:{left}%;width:{right - left:.1f}%"></u>'
+        if not math.isnan(one.low):  # one recording alone has no interval
+            left, right = _percent(one.low, highest), _percent(one.high, highest)
+            parts += f'<u style="left:{left}%;width:{right - left:.1f}%"></u>'
     return (
         f'<li title="{escape(look.about)}"><span>{look.label}</span>'
         f'<span class="pa-bar" aria-hidden="true">{parts}</span>'

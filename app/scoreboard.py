@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -168,9 +169,10 @@ def _audible(wave: np.ndarray) -> np.ndarray:
 
 
 def _related(heard: Sequence[Recording]) -> np.ndarray:
-    """(N, N): True where two recordings are one, or are known to say the same."""
-    texts = [one.text.casefold().strip() or f"\0{index}" for index, one in enumerate(heard)]
-    return np.array(texts)[:, None] == np.array(texts)[None, :]
+    """(N, N): True where two recordings are one or its copy, or are known to say the same."""
+    texts = np.array([one.text.casefold().strip() or f"\0{index}" for index, one in enumerate(heard)])
+    contents = np.array([hashlib.sha256(one.wave.tobytes()).hexdigest() for one in heard])
+    return (texts[:, None] == texts) | (contents[:, None] == contents)
 
 
 def _write(

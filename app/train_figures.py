@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -120,19 +121,28 @@ def curves_table_html(log: Sequence[dict[str, Any]]) -> str:
     rows = [
         (
             f"{entry.get('step', 0):,}",
-            [tables.number(float(entry[name]), digits) if name in entry else "–" for name, digits in names],
+            [tables.number(float(entry[name]), digits) if _known(entry, name) else "–" for name, digits in names],
         )
         for entry in entries
     ]
     heads = ("Step", "Two views", "Unrelated", "Separation", "Tokens/s", "Condition gain", "Vocabulary")
-    return tables.table(heads, rows, "Measured on held-out clips while training") if rows else ""
+    told = [entry["reasons"] for entry in entries if isinstance(entry.get("reasons"), dict)]
+    reasons = dict.fromkeys(str(why) for one in told for why in one.values())
+    below = "".join(f'<p class="pa-hint">–: {escape(why)}.</p>' for why in reasons)
+    return tables.table(heads, rows, "Measured on held-out clips while training") + below if rows else ""
 
 
 def points(log: Sequence[dict[str, Any]], curve: Curve) -> tuple[list[int], list[float]]:
     """Steps and values of a curve, thinned out to what a screen can show."""
-    found = [(int(e["step"]), float(e[curve.key])) for e in log if e.get("event") == curve.event and curve.key in e]
+    entries = (entry for entry in log if entry.get("event") == curve.event and _known(entry, curve.key))
+    found = [(int(entry["step"]), float(entry[curve.key])) for entry in entries]
     found = found[:: max(1, -(-len(found) // MOST_POINTS))]
     return [step for step, _ in found], [value for _, value in found]
+
+
+def _known(entry: dict[str, Any], name: str) -> bool:
+    """Whether a line of the log has a value; null is one that could not be measured."""
+    return entry.get(name) is not None
 
 
 def _line(curve: Curve, log: Sequence[dict[str, Any]], axis: str) -> go.Scatter:

@@ -8,6 +8,7 @@ from typing import Any
 
 from app import tables, tokens
 from app.training_runs import DIED, Look
+from pairalign.home import one_line
 from pairalign.strings import TokenString
 from pairalign.training.monitor import WORDS
 from pairalign.training.result import TOLD
@@ -64,7 +65,7 @@ def status_html(look: Look) -> str:
     return (
         f'<section class="pa-train-status" data-state="{escape(look.state)}" data-step="{status.step}">'
         f'<p class="pa-train-head"><b>{escape(STATE_WORDS.get(look.state, look.state))}</b>'
-        f"<span>{escape(look.name)}, from {escape(look.settings.init)}</span></p>"
+        f"<span>{escape(look.name)}, from {escape(one_line(look.settings.init))}</span></p>"
         f'<progress max="1" value="{share:.4f}" aria-label="Share of the steps that are done"></progress>'
         f'<p class="pa-train-numbers">{escape(progress_words(look))}</p>'
         f"<p>{escape(status.message)}</p>{advice}"
@@ -115,7 +116,8 @@ def alarms_of(look: Look) -> list[str]:
         return []
     first, last = told[0], told[-1]
     alarms = [ALARM_WORDS.get(alarm, str(alarm)) for alarm in last.get("alarms", ())]
-    if first.get("ned_random", 0) - last.get("ned_random", 0) > FALLING:
+    before, now = first.get("ned_random"), last.get("ned_random")
+    if before is not None and now is not None and before - now > FALLING:
         alarms.append(FALLING_WORDS)
     return alarms
 
@@ -129,10 +131,11 @@ def before_after_html(look: Look) -> str:
     for name, label in TOLD.items():
         if name in before:
             cells = [_cell(figures, name) for figures in (before, after or {})]
-            rows.append((escape(label), cells))
+            reason = next((f["reason"] for f in (before[name], (after or {}).get(name) or {}) if f.get("reason")), "")
+            rows.append((escape(label) + (f"<br><small>–: {escape(reason)}</small>" if reason else ""), cells))
     count = (look.report.get("data") or {}).get("held_out", 0)
     caption = f"On {count} held-out clips that training never heard; in brackets the 95 % interval"
-    return tables.table(("Measure", f"Before ({escape(look.settings.init)})", "After"), rows, caption)
+    return tables.table(("Measure", f"Before ({escape(one_line(look.settings.init))})", "After"), rows, caption)
 
 
 def _cell(figures: Mapping[str, Any], name: str) -> str:
@@ -149,7 +152,7 @@ def _cell(figures: Mapping[str, Any], name: str) -> str:
 def examples_html(look: Look, number: int, sound: str) -> str:
     """The string of a held-out clip before and after, as chips that play the clip."""
     lanes = []
-    for when, label in (("before", f"Before ({look.settings.init})"), ("after", f"After ({look.name})")):
+    for when, label in (("before", f"Before ({one_line(look.settings.init)})"), ("after", f"After ({look.name})")):
         strings = look.report.get(f"examples_{when}") or []
         if number < len(strings):
             lanes.append(tokens.chips_html(_string(strings[number]["string"]), label, sound=sound, figure=""))

@@ -15,28 +15,25 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pairalign
-from app import scratch
+from app import run_recordings, scratch
 from app.exports import safe_stem
-from pairalign.checkpoint import own_checkpoints, read_sidecar
+from pairalign.checkpoint import available, own_checkpoints, read_sidecar
 from pairalign.errors import PairAlignError
 from pairalign.home import inside
 from pairalign.lock import holder
-from pairalign.training.corpora import write_manifest
-from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
+from pairalign.training.finetune import lock_file, new_run, runs_folder
 from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
 from pairalign.training.monitor import LOG_FILE, read_log
 from pairalign.training.result import card_text
+from pairalign.training.run_folder import LIST_FILE, OUTPUT_FILE, STARTING_S, STOP_FILE, UPLOADS, remove_run
 from pairalign.training.status import Status, read_status, write_status
 
-OUTPUT_FILE = "output.log"
-LIST_FILE = "recordings.csv"  # a manifest
-STARTING_S = 90  # a busy machine takes its time to import PyTorch; after that a silent start is a failed one
 LAST_LINES = 3
 PROJECT = Path(pairalign.__file__).resolve().parent.parent
 # waiting threads must not keep the cores busy that the page needs: beside other work that halved the speed of training
@@ -102,23 +99,17 @@ class TrainingRuns:
             self._refuse_unless_free()
             folder = inside(runs_folder(), settings.name, "name for a run")
             if uploads:
-                settings = replace(settings, data=str(folder / "uploads"))
+                settings = replace(settings, data=str(folder / UPLOADS))
             elif recordings:
                 settings = replace(settings, data=str(folder / LIST_FILE))
-            was_there = folder.exists()
-            try:
+            with _starting():
                 new_run(settings)
-                if recordings:
-                    write_manifest(folder / LIST_FILE, ("path",), [(one.resolve(),) for one in recordings])
-                _copy(uploads, folder / "uploads")
-                self._launch(settings.name, folder, [])
-            except OSError as error:
-                if not was_there:
-                    shutil.rmtree(folder, ignore_errors=True)
-                raise TrainingError(
-                    f"The run could not be started: {error.strerror or error}. Make room on the disk, or check the "
-                    f"permissions of {runs_folder()}."
-                ) from None
+                try:
+                    run_recordings.keep(folder, uploads, () if uploads else recordings)
+                    self._launch(settings.name, folder, [])
+                except BaseException:
+                    remove_run(folder)  # it was not started, so its name stays free
+                    raise
         return settings.name
 
     def resume(self, name: str, finish: bool = False) -> None:
@@ -128,7 +119,14 @@ class TrainingRuns:
             folder = self._folder(name)
             if not self.look(name).can_resume:
                 raise TrainingError(f"{name} is {self.look(name).state}: there is nothing to go on with.")
-            self._launch(name, folder, ["--finish"] if finish else [])
+            before = read_status(folder)
+            with _starting():
+                try:
+                    self._launch(name, folder, ["--finish"] if finish else [])
+                except BaseException:
+                    if before:
+                        write_status(folder, before)
+                    raise
 
     def stop(self, name: str) -> None:
         """Ask the run to save and end."""
@@ -142,8 +140,11 @@ class TrainingRuns:
         """Remove a run with its copy of the recordings, and the checkpoint it made."""
         self._refuse_public()
         folder = self._folder(name)
-        if any(look.active for look in self._looks() if look.name == name):
-            raise TrainingError(f"{name} is at work: stop it first.")
+        for look in self._looks():
+            if look.active and look.name == name:
+                raise TrainingError(f"{name} is at work: stop it first.")
+            if look.active and Path(look.settings.init).stem == name:
+                raise TrainingError(f"The run {look.name}, which is at work, started from {name}: stop that run first.")
         made = [inside(own_checkpoints(), name, "name of a checkpoint", ending) for ending in (".safetensors", ".json")]
         try:
             shutil.rmtree(folder)
@@ -151,6 +152,19 @@ class TrainingRuns:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise TrainingError(f"{name} cannot be deleted ({error.strerror}). Check its folder, {folder}.") from None
+
+    def parent(self, name: str) -> str:
+        """The checkpoint to use in place of a run's own: what the run started from, while that is there, else another.
+
+        Raises: ValueError when there is no such run.
+        """
+        self._refuse_public()
+        folder, start = self._folder(name), ""
+        with contextlib.suppress(PairAlignError):  # settings that cannot be read must not keep a run from being deleted
+            start = read_settings(folder).init
+        names = [one for one in available() if one != name]
+        there = start in names or (start.endswith(".safetensors") and os.path.isfile(start))
+        return start if there else next((one for one in ("base", *names) if one in names), "base")
 
     def look(self, name: str) -> Look:
         """The run as its files tell it. Raises ValueError when there is none of that name."""
@@ -263,15 +277,16 @@ class TrainingRuns:
         return replace(status, message=message, advice=saved, notes=(*status.notes, *lines[-LAST_LINES:]), eta_s=None)
 
 
-def _copy(uploads: Sequence[str], folder: Path) -> None:
-    for number, upload in enumerate(uploads):
-        source = Path(upload)
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(source, folder / f"{number:03d}_{safe_stem(source.name)}{_suffix(source)}")
-
-
-def _suffix(path: Path) -> str:
-    return path.suffix.lower() if path.suffix[1:].isalnum() else ".wav"
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """What the system refuses becomes a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"The run could not be started: {error.strerror or error}. Make room on the disk, or check the "
+            f"permissions of {runs_folder()}."
+        ) from None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -233,7 +233,8 @@ def atomic_write_json(path: str | os.PathLike[str], obj: Any) -> None:
 
 
 def _json_bytes(obj: Any) -> bytes:
-    return (json.dumps(plain_json(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(plain_json(obj), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")  # a file name may hold halves of characters: as JSON escapes them
 
 
 def plain_json(obj: Any) -> Any:

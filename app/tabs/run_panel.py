@@ -20,7 +20,8 @@ EVERY_S = 2.0
 PLAYER_ID = "pa-train-player"
 FILE_JS = "() => setTimeout(() => document.querySelector('#pa-train-file')?.click(), 300)"
 DELETE_JS = (
-    "(name) => [name && confirm(`Delete the run ${name}, its copy of the recordings and its checkpoint?`) ? name : '']"
+    "(name, used) => [name && confirm(`Delete the run ${name}, its copy of the recordings and its checkpoint?`)"
+    " ? name : '', used]"
 )
 
 
@@ -129,7 +130,9 @@ def _wire_buttons(
     ):
         pressed = buttons[label].click(_acts(act), run, None, **PRIVATE)
         pressed.success(draw, [run, seen], drawn, **PRIVATE)
-    deleted = buttons["Delete"].click(_deletes(runs), run, [run, seen], js=DELETE_JS, **PRIVATE)
+    deleted = buttons["Delete"].click(
+        _deletes(services, runs), [run, checkpoint], [run, seen, checkpoint], js=DELETE_JS, **PRIVATE
+    )
     deleted.success(draw, [run, seen], drawn, **PRIVATE)
     buttons["Use it"].click(
         lambda name: gr.update(choices=model_choice.choices(services), value=name), run, checkpoint, **PRIVATE
@@ -147,12 +150,18 @@ def _acts(act: Callable[[str], None]) -> Callable[[str | None], None]:
     return press
 
 
-def _deletes(runs: TrainingRuns) -> Callable[[str], tuple[Any, ...]]:
-    def press(name: str) -> tuple[Any, ...]:
+def _deletes(services: Services, runs: TrainingRuns) -> Callable[[str, str | None], tuple[Any, ...]]:
+    def press(name: str, used: str | None) -> tuple[Any, ...]:
+        """Delete a run; a page that uses its checkpoint goes back to the one it started from (by its own event)."""
         if not name:  # not confirmed
-            return gr.skip(), gr.skip()
+            return (gr.skip(),) * 3
+        parent = parts.readably(lambda: runs.parent(name))
         parts.readably(lambda: runs.delete(name))
-        return gr.update(choices=runs.names(), value=runs.current()), None
+        choices = [choice for choice in model_choice.choices(services) if choice[1] != name]
+        if used == name:
+            gr.Info(f"The checkpoint {name} is deleted. This page uses {parent} again, which it started from.")
+        chosen = gr.update(choices=choices, value=parent if used == name else used)
+        return gr.update(choices=runs.names(), value=runs.current()), None, chosen
 
     return press
 

@@ -5,6 +5,7 @@ Every segment is heard at 0, 10, … 100 ms. The longer steps of 20 ms are every
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.placement_checks import delay_error
-from pairalign.evaluation.protocols import Result
+from pairalign.evaluation.protocols import Result, plain
 from pairalign.sweeps.sweep import Trajectory, sweep_batch
 from pairalign.training.bank import AudioBank
 from pairalign.training.data import evaluation_segments
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 STOP_MS = 100.0
 STEP_MS = 10.0
 _NEEDED_S = WINDOW_S + STOP_MS / 1000
+# of a method where no recording has room for a sweep
+UNMEASURED: Result = {
+    name: plain(math.nan)
+    for name in (
+        "sweep_d_100", "sweep_d_max", "sweep_excess", "sweep_step_mean", "sweep_step_mean_20", "sweep_length_std",
+        "sweep_length_deviation", "sweep_bounded", "sweep_roughness", "delay_error_ms",
+    )
+}  # fmt: skip
 
 
 def sweep_waves(bank: AudioBank, items: Sequence[int], n: int, seed: int = 0) -> list[np.ndarray]:

@@ -26,7 +26,7 @@ _BLOCK = 4_000_000  # random indices drawn at once
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % bootstrap interval."""
+    """A value with its 95 % bootstrap interval. NaN: it cannot be measured, or has no interval."""
 
     value: float
     low: float
@@ -49,11 +49,16 @@ def bootstrap_ratio(
     seed: int = 0,
     rounds: int = 2000,
 ) -> Estimate:
-    """Sum of (N,) over sum of (N,), items resampled together: the interval of a ratio such as tokens per second."""
+    """Sum of (N,) over sum of (N,), items resampled together: the interval of a ratio such as tokens per second.
+
+    NaN without items, or when the denominators sum to 0; one item alone has no interval.
+    """
     above, below = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
     n = len(above)
     if n == 0 or below.sum() == 0:
         return Estimate(math.nan, math.nan, math.nan)
+    if n == 1:
+        return Estimate(float(above[0] / below[0]), math.nan, math.nan)
     rng = np.random.default_rng(seed)
     per_block = max(1, _BLOCK // n)
     ratios = []
@@ -105,21 +110,29 @@ def separation_auc(distances: np.ndarray, related: np.ndarray) -> np.ndarray:
 
 
 def ued(clean: Sequence[Ids], distorted: Sequence[Ids]) -> np.ndarray:
-    """Unit edit distance in percent (Gat et al. 2022): repeats removed, over the length of the clean string, (N,)."""
+    """Unit edit distance in percent (Gat et al. 2022): repeats removed, over the length of the clean string, (N,).
+
+    NaN where the clean string alone is empty.
+    """
     _same_length(clean, distorted)
     a, b = [rle(x) for x in clean], [rle(x) for x in distorted]
     edits = cpdist(_texts(a), _texts(b), scorer=Levenshtein.distance, dtype=np.int64)
-    return 100.0 * edits / np.maximum(1, [len(x) for x in a])
+    lengths = np.array([len(x) for x in a])
+    return np.where((lengths == 0) & (edits > 0), np.nan, 100.0 * edits / np.maximum(1, lengths))
 
 
 def jaccard(a: Sequence[Ids], b: Sequence[Ids], n: int) -> np.ndarray:
-    """Overlap of the sets of n-grams: `jaccard_1`, `jaccard_2`; two empty sets agree, (N,)."""
+    """Overlap of the sets of n-grams: `jaccard_1`, `jaccard_2`, (N,).
+
+    Without any n-gram equal strings agree; others, both shorter than n, cannot be measured (NaN).
+    """
     _same_length(a, b)
     overlaps = []
     for x, y in zip(a, b, strict=True):
         grams_x, grams_y = _ngrams(x, n), _ngrams(y, n)
         union = len(grams_x | grams_y)
-        overlaps.append(len(grams_x & grams_y) / union if union else 1.0)
+        nothing = 1.0 if tuple(x) == tuple(y) else math.nan
+        overlaps.append(len(grams_x & grams_y) / union if union else nothing)
     return np.array(overlaps)
 
 

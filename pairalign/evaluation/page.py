@@ -98,7 +98,9 @@ def markdown_page(report: dict[str, Any], drawn: Sequence[Plot]) -> str:
         lines += ["", f"## {group}", "", "| | " + " | ".join(names) + " | |", "|---|" + "---:|" * len(names) + "---|"]
         for metric, meaning in meanings.items():
             cells = [" ".join(_value(report, method, metric)).strip() for method in report["methods"]]
-            lines.append(f"| `{_cell(metric)}` | " + " | ".join(cells) + f" | {_explained(meaning)} |")
+            lines.append(
+                f"| `{_cell(metric)}` | " + " | ".join(cells) + f" | {_cell(_about_row(report, metric, meaning))} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -114,7 +116,7 @@ def _html_table(report: dict[str, Any], meanings: dict[str, Meaning]) -> str:
         for method in report["methods"]:
             value, interval = _value(report, method, metric)
             cells += f"<td>{value}" + (f'<span class="interval">{interval}</span>' if interval else "") + "</td>"
-        about = f"<small>{escape(_explained(meaning))}</small>"
+        about = f"<small>{escape(_about_row(report, metric, meaning))}</small>"
         rows.append(f'<tr><th scope="row"><code>{escape(metric)}</code>{about}</th>{cells}</tr>')
     body = "\n".join(rows)
     head = f'<thead><tr><th scope="col">measure</th>{head}</tr></thead>'
@@ -137,8 +139,10 @@ def _short(value: float | int | None) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
-def _explained(meaning: Meaning) -> str:
-    return "; ".join(part for part in (meaning.text, _BETTER[meaning.better]) if part)
+def _about_row(report: dict[str, Any], metric: str, meaning: Meaning) -> str:
+    """What a measure means, what is good, and why a value is missing."""
+    reason = report.get("reasons", {}).get(metric, "")
+    return "; ".join(part for part in (meaning.text, _BETTER[meaning.better], reason and f"–: {reason}") if part)
 
 
 def _about(report: dict[str, Any]) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pairalign.evaluation.protocols import EvaluationError
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ def _sweep(curves: dict[str, dict[str, list[float]]], methods: Sequence[str], ax
             markersize=4,
             linewidth=1.6,
         )
-        if "low" in curve and "high" in curve:
+        if None not in curve.get("low", [None]) and not np.isnan(curve["low"]).any():  # of one sweep there is no band
             axes.fill_between(shifts_ms, curve["low"], curve["high"], color=colour, alpha=0.13, lw=0)
     longest = max(curves.values(), key=lambda curve: curve["shift_ms"][-1])
     if "floor" in longest:

@@ -43,7 +43,7 @@ class Trials:
     """Test segments. Lists hold one wave per segment; `shifted` has None where no window 50 ms later fits.
 
     warps_a, warps_b: vocal-tract factors of the views, for the tokenizer.
-    related (N, N): segments of the same recording or with the same transcript. full_speech (N,): 3 s of speech.
+    related (N, N): segments of one recording or its copy, or with the same transcript. full_speech (N,): 3 s of speech.
     """
 
     clean: list[np.ndarray]
@@ -95,7 +95,7 @@ def make_trials(bank: AudioBank, items: Sequence[int], n: int, seed: int = 0, ra
         warps_b=warps_b,
         shifted=shifted,
         utterances=ids,
-        related=_related(bank, ids),
+        related=bank.related(ids),
         full_speech=(np.array(active) > 0.5) & (np.array([len(wave) for wave in clean]) >= 2.9 * SAMPLE_RATE_HZ),
     )
 
@@ -174,7 +174,20 @@ def rank_segments(distances: np.ndarray, trials: Trials, seed: int = 0) -> Resul
         "recall_1": metrics.recall_at(1, distances, itself, others),
         "mrr": metrics.mrr(distances, itself, others),
     }
-    return {name: metrics.bootstrap_mean(value, seed) for name, value in values.items()}
+    alone = others.sum(1) < 2  # what has nothing to be mistaken for is always found
+    return {name: metrics.bootstrap_mean(np.where(alone, np.nan, value), seed) for name, value in values.items()}
+
+
+def condition_gain(tokenizer: Tokenizer, trials: Trials, strings: Strings, seed: int = 0) -> Estimate:
+    """How much likelier a string is under its own audio than under the next segment's that says something else, nat.
+
+    NaN where all segments say the same.
+    """
+    count = len(trials.clean)
+    order = [[(i + k) % count for k in range(1, count)] for i in range(count)]
+    unrelated = [next((j for j in others if not trials.related[i, j]), i) for i, others in enumerate(order)]
+    gain = tokenizer.condition_gain(trials.clean, strings.clean, unrelated)
+    return metrics.bootstrap_mean(np.where(np.equal(unrelated, np.arange(count)), np.nan, gain), seed)
 
 
 def plain(value: float) -> Estimate:
@@ -201,8 +214,3 @@ def _views(
 
 def _unpadded(wave: torch.Tensor, lengths: torch.Tensor) -> list[np.ndarray]:
     return [row[:n].numpy() for row, n in zip(wave, lengths.tolist(), strict=True)]
-
-
-def _related(bank: AudioBank, ids: Sequence[int]) -> np.ndarray:
-    texts = [bank.utterances[i].transcript.casefold().strip() or f"\0{i}" for i in ids]
-    return np.array(texts)[:, None] == np.array(texts)[None, :]

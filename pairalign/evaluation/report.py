@@ -18,12 +18,15 @@ from pairalign.evaluation.baselines import (
     ceiling_of_words,
     missing_baselines,
 )
+from pairalign.evaluation.glossary import why_missing
 from pairalign.evaluation.metrics import Estimate
 from pairalign.evaluation.placement_checks import measure_boundaries
 from pairalign.evaluation.protocols import EvaluationError, Result, Strings, Trials
-from pairalign.evaluation.word_search import WordSearch, make_word_search, measure_word_search
+from pairalign.evaluation.word_search import UNSEARCHED, WordSearch, make_word_search, measure_word_search
+from pairalign.home import one_line
 from pairalign.training.bank import AudioBank, load_bank
 from pairalign.training.corpora import Utterance, Word, of_split, read_manifest, words_for
+from pairalign.training.left_out import left_out
 from pairalign.views import STRONG
 
 if TYPE_CHECKING:
@@ -76,11 +79,11 @@ def run_from_args(args: argparse.Namespace) -> Report:
     baselines, missing = _held_baselines(tokenizer, baselines, may_miss=args.baselines == "all")
     cache = Path(args.cache) if args.cache else None
     bank = load_bank(utterances, cache, progress=lambda done, total: _say_on_stderr(f"reading {done}/{total}"))
-    for item in bank.skipped:
-        print(f"skipped {item.path}: {item.reason}", file=sys.stderr)
+    for path, reason in [*left_out(args.manifest), *((item.path, item.reason) for item in bank.skipped)]:
+        print(f"skipped {one_line(path)}: {reason}", file=sys.stderr)
     options = {"baselines": baselines, "words": words, "sweep": args.sweep, "progress": _say_on_stderr}
     report = evaluate(tokenizer, utterances, bank, args.split, args.limit, args.seed, **options)
-    report["data"] |= {"manifest": str(args.manifest), "missing_baselines": list(missing)}
+    report["data"] |= {"manifest": one_line(args.manifest), "missing_baselines": list(missing)}
     if folder is not None:
         page.write_report(report, folder)
         print(f"report: {folder / 'report.html'}", file=sys.stderr)
@@ -103,13 +106,14 @@ def evaluate(
     """Measure PairAlign and the baselines on up to `limit` segments of a split.
 
     Returns {"data", "methods": {method: {metric: value}}, "intervals": {method: {metric: [low, high]}}, "curves":
-    {method: `drift.mean_curve`}, "vocabulary": {method: token counts}}; a value that could not be measured is None.
+    {method: `drift.mean_curve`}, "vocabulary": {method: token counts}, "reasons": {metric: why}}; a value that could
+    not be measured is None, and "reasons", which is there only then, says why.
     With `words` the word search across speakers (r2_…) and word boundaries are measured too; `sweep` is the number of
     segments that are slid under their window, 0 for none.
     """
     items = of_split(utterances, split)
     trials = protocols.make_trials(bank, items, limit, seed)
-    task = make_word_search(bank, items, words, max(4 * limit, 400), seed) if words else None
+    task = _word_search(bank, items, words, limit, seed, progress)
     names = [MAIN, *(name for name in baselines if name != RANDOM and name not in CEILINGS)]
     strings = {name: protocols.tokenize_trials(tokenizer, trials, name, progress) for name in names}
     if RANDOM in baselines:
@@ -120,18 +124,26 @@ def evaluate(
             progress(f"{name}: views")
             measured[name] = ceiling_of_views(tokenizer, trials, name, seed)
     results = {name: measured[name] for name in (MAIN, *baselines)}  # columns in the order asked for
-    results[MAIN] |= _condition_gain(tokenizer, trials, strings[MAIN], seed)
+    results[MAIN]["condition_gain"] = protocols.condition_gain(tokenizer, trials, strings[MAIN], seed)
     if task is not None:
         _add_word_search(results, task, words, tokenizer, bank, seed, progress)
+    elif words:
+        results[MAIN] |= UNSEARCHED
     slid = drift.sweep_waves(bank, items, sweep, seed)
     curves = drift.add_sweeps(results, names, slid, tokenizer, seed, progress)
-    return {
+    if sweep and not slid:
+        for name in names:
+            results[name] |= drift.UNMEASURED
+    methods = {name: {m: _value(e) for m, e in result.items()} for name, result in results.items()}
+    reasons = {m: why_missing(m) for values in methods.values() for m, value in values.items() if value is None}
+    report = {
         "data": _describe(tokenizer, bank, split, trials, task, seed) | {"sweep_segments": len(slid)},
-        "methods": {name: {m: _value(e) for m, e in result.items()} for name, result in results.items()},
+        "methods": methods,
         "intervals": {name: _intervals(result) for name, result in results.items()},
         "curves": curves,
         "vocabulary": {name: metrics.token_counts([one.ids for one in strings[name].clean]) for name in names},
     }
+    return report | ({"reasons": reasons} if reasons else {})
 
 
 def format_table(report: Report) -> str:
@@ -147,7 +159,8 @@ def format_table(report: Report) -> str:
         lines.append(f"| {metric} | " + " | ".join(cells) + " |")
     data = report["data"]
     about = f"{data['segments']} segments of {data['split']}, {data['speakers']} speakers, seed {data['seed']}"
-    return "\n".join([*lines, "", f"{about}; mean [95 % bootstrap interval]."])
+    reasons = [f"– {metric}: {reason}." for metric, reason in report.get("reasons", {}).items()]
+    return "\n".join([*lines, "", f"{about}; mean [95 % bootstrap interval].", *reasons])
 
 
 def _chosen_baselines(text: str) -> tuple[str, ...]:
@@ -176,16 +189,17 @@ def _held_baselines(
     return tuple(name for name in wanted if name not in missing), missing
 
 
-def _condition_gain(tokenizer: Tokenizer, trials: Trials, strings: Strings, seed: int) -> Result:
-    """How much likelier the string is under its own audio than under unrelated audio, nat per token."""
-    count = len(trials.clean)
-    # the next segment in the list that says something else
-    unrelated = [
-        next((i + k) % count for k in range(1, count + 1) if not trials.related[i, (i + k) % count] or k == count)
-        for i in range(count)
-    ]
-    gain = tokenizer.condition_gain(trials.clean, strings.clean, unrelated)
-    return {"condition_gain": metrics.bootstrap_mean(gain, seed)}
+def _word_search(
+    bank: AudioBank, items: Sequence[int], words: Sequence[Word], limit: int, seed: int, progress: Progress
+) -> WordSearch | None:
+    """The word search, where there is anything to search for."""
+    if not words:
+        return None
+    try:
+        return make_word_search(bank, items, words, max(4 * limit, 400), seed)
+    except EvaluationError as error:
+        progress(f"no word search: {error}")
+        return None
 
 
 def _add_word_search(

@@ -7,6 +7,7 @@ string of its whole recording by the recovered token times, so it is heard in co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from pairalign.evaluation import metrics
 from pairalign.evaluation.metrics import Estimate, Ids
-from pairalign.evaluation.protocols import EvaluationError
+from pairalign.evaluation.protocols import EvaluationError, plain
 from pairalign.strings import TokenString
 from pairalign.training.bank import AudioBank
 from pairalign.training.corpora import Word
@@ -25,6 +26,8 @@ MIN_SPEAKERS = 3
 MAX_SHARE = 0.1  # a word in more than a tenth of the recordings is grammar, not a search term
 MAX_WORDS = 100
 QUERIES_PER_WORD = 4
+# of a method where there is no word to search for
+UNSEARCHED = {name: plain(math.nan) for name in ("r2_map", "r2_mrr", "r2_recall_1", "r2_recall_5", "r2_recall_10")}
 
 
 @dataclass(frozen=True)

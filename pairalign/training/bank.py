@@ -54,6 +54,16 @@ class AudioBank:
         end = high if end_s is None else min(high, low + round(end_s * SAMPLE_RATE_HZ))
         return self.samples[start : max(start, end)].astype(np.float32) / 32768.0
 
+    def content(self, i: int) -> str:
+        """A digest of the samples of recording i: two recordings with the same one are copies."""
+        return hashlib.sha256(self.samples[self.offsets[i] : self.offsets[i + 1]].tobytes()).hexdigest()
+
+    def related(self, items: Sequence[int]) -> np.ndarray:
+        """(N, N): True where two recordings hold the same sound or, by their transcripts, the same words."""
+        texts = np.array([self.utterances[i].transcript.casefold().strip() or f"\0{i}" for i in items])
+        contents = np.array([self.content(i) for i in items])
+        return (texts[:, None] == texts) | (contents[:, None] == contents)
+
     def active(self, i: int) -> np.ndarray:
         """Which 20 ms frames of recording i hold sound, (T,) bool: within 35 dB of its loud ones and above -65 dBFS."""
         counts = self._counts(i)
@@ -77,6 +87,14 @@ class AudioBank:
             known = np.concatenate(([0], np.cumsum(level_db > max(loud_db - 35.0, -65.0)))).astype(np.int32)
             self._active[i] = known
         return known
+
+
+def without_copies(bank: AudioBank, held_out: Sequence[int], learned: Sequence[int]) -> list[int]:
+    """Those of `held_out` whose very sound is not among `learned`."""
+    lengths = np.diff(bank.offsets)
+    alike = set(lengths[list(held_out)].tolist()) & set(lengths[list(learned)].tolist())
+    known = {bank.content(i) for i in learned if int(lengths[i]) in alike}  # only what has a chance is hashed
+    return [i for i in held_out if int(lengths[i]) not in alike or bank.content(i) not in known]
 
 
 def load_bank(
@@ -148,6 +166,8 @@ def _decoded(utterances: Sequence[Utterance]) -> Iterator[np.ndarray | Skipped]:
 
 
 def _decode(utterance: Utterance) -> np.ndarray | Skipped:
+    if not os.path.isfile(utterance.path):  # a pipe would be waited for, a device never ends
+        return Skipped(utterance.path, "it is no file but a pipe, a device or a broken link.")
     try:
         wave = read_audio(utterance.path)
     except Exception as error:  # one unreadable file must not end a run over thousands

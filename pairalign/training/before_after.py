@@ -6,13 +6,16 @@ distances between clips of different speakers, where several speakers said the s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from pairalign.evaluation import metrics
+from pairalign.evaluation.glossary import why_missing
 from pairalign.evaluation.metrics import Estimate
-from pairalign.evaluation.protocols import Trials, make_trials, measure, plain, tokenize_trials
+from pairalign.evaluation.protocols import Trials, condition_gain, make_trials, measure, plain, tokenize_trials
 from pairalign.tokenizer import Tokenizer
 from pairalign.training.bank import AudioBank
 
@@ -36,8 +39,7 @@ def measure_held_out(
     everything = measure(strings, trials)
     figures = {name: everything[name] for name in MEASURES}
     report("condition gain")
-    gain = tokenizer.condition_gain(trials.clean, strings.clean, _unrelated(trials))
-    figures["condition_gain"] = metrics.bootstrap_mean(gain)
+    figures["condition_gain"] = condition_gain(tokenizer, trials, strings)
     return figures | _word_distances(bank, trials, [string.ids for string in strings.clean])
 
 
@@ -48,28 +50,25 @@ def examples(tokenizer: Tokenizer, bank: AudioBank, items: Sequence[int]) -> lis
     return [{"item": int(i), "string": string.to_dict()} for i, string in zip(chosen, strings, strict=True)]
 
 
-def to_json(figures: Figures) -> dict[str, dict[str, float]]:
-    """Figures as the sidecar and the run's report hold them."""
-    return {name: {"value": one.value, "low": one.low, "high": one.high} for name, one in figures.items()}
-
-
-def _unrelated(trials: Trials) -> list[int]:
-    """For each clip the next one that says something else; itself where there is none, which makes its gain zero."""
-    count = len(trials.clean)
-    order = [[(i + k) % count for k in range(1, count)] for i in range(count)]
-    return [next((j for j in others if not trials.related[i, j]), i) for i, others in enumerate(order)]
+def to_json(figures: Figures) -> dict[str, dict[str, Any]]:
+    """Figures as the sidecar and the run's report hold them; one that could not be measured is null, with a reason."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, one in figures.items():
+        value, low, high = (number if math.isfinite(number) else None for number in (one.value, one.low, one.high))
+        found[name] = {"value": value, "low": low, "high": high}
+        if value is None:
+            found[name]["reason"] = why_missing(name)
+    return found
 
 
 def _word_distances(bank: AudioBank, trials: Trials, ids: Sequence[Sequence[int]]) -> Figures:
-    """How far apart clips of different speakers are: of the same words, and of others. Nothing without such pairs."""
+    """How far apart clips of different speakers are: of the same words, and of others. NaN without such pairs."""
     speakers = np.array([bank.utterances[i].speaker for i in trials.utterances])
     texts = np.array([bank.utterances[i].transcript.casefold().strip() for i in trials.utterances])
     known = (speakers != "") & (texts != "")
     pairs = np.triu(known[:, None] & known[None] & (speakers[:, None] != speakers[None]), 1)
     same = pairs & (texts[:, None] == texts[None])
-    if not same.any():
-        return {}
     distances = metrics.distance_matrix(ids, ids)
     other = distances[pairs & ~same]
-    found = {"same_words": metrics.bootstrap_mean(distances[same])}
-    return found | ({"other_words": plain(float(other.mean()))} if len(other) else {})
+    mean = float(other.mean()) if len(other) else math.nan
+    return {"same_words": metrics.bootstrap_mean(distances[same]), "other_words": plain(mean)}

@@ -22,17 +22,18 @@ from typing import Any
 from pairalign.checkpoint import CheckpointError, atomic_write_json, available, resolve_checkpoint
 from pairalign.device import pick_device
 from pairalign.home import home, inside
-from pairalign.lock import exclusive
+from pairalign.lock import LockedError, exclusive, holder
 from pairalign.tokenizer import load
 from pairalign.training import before_after, result
 from pairalign.training.bank import AudioBank, load_bank
 from pairalign.training.bridge import BRIDGE_FILE
-from pairalign.training.clips import MANIFEST, make_clips
+from pairalign.training.clips import MANIFEST, ClipSummary, make_clips
 from pairalign.training.config import TrainConfig
 from pairalign.training.corpora import of_split, read_manifest
-from pairalign.training.finetune_settings import FinetuneSettings, read_settings
+from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
 from pairalign.training.job import Job
 from pairalign.training.monitor import LOG_FILE, first_validation
+from pairalign.training.run_folder import CONFIG_FILE, REPORT_FILE, STOP_FILE, came_to_nothing, remove_run
 from pairalign.training.safeguards import Trouble, diverged, explain, require_space
 from pairalign.training.state import STATE_FILE
 from pairalign.training.status import Status, read_status, write_status
@@ -41,9 +42,6 @@ from pairalign.training.trainer import DivergedError, train
 from pairalign.training.watch import SURE_CLIPS, Watch
 
 LOCK_FILE = "training.lock"
-STOP_FILE = "stop"
-CONFIG_FILE = "config.json"
-REPORT_FILE = "report.json"
 TOLERANCE = 1.1  # of the minutes asked for
 
 
@@ -62,16 +60,28 @@ def lock_file() -> Path:
 
 
 def new_run(settings: FinetuneSettings, folder: Path | None = None) -> Path:
-    """Make the folder of a run that can then be started. Raises ValueError when its name is taken."""
+    """Make the folder of a run that can then be started; one that came to nothing gives way.
+
+    Raises: ValueError when its name is taken.
+    """
     folder = folder or inside(runs_folder(), settings.name, "name for a run")
-    if (folder / "settings.json").exists():
+    taken = (folder / SETTINGS_FILE).exists()
+    if taken and not came_to_nothing(folder):
         raise CheckpointError(f"There is already a run {settings.name!r}; resume or delete it, or choose another name")
     if settings.name in available():
         raise CheckpointError(f"There is already a checkpoint {settings.name!r}; choose another name")
     resolve_checkpoint(settings.init)
+    if taken:
+        remove_run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings.save(folder)
     return folder
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What a run has measured so far: "data", "before", "after" and examples."""
+    path = folder / REPORT_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def finetune(folder: Path, finish: bool = False) -> Status:
@@ -81,27 +91,39 @@ def finetune(folder: Path, finish: bool = False) -> Status:
     SettingsError when the folder holds no run; whatever goes wrong later is told by the status.
     """
     settings = read_settings(folder)
-    with exclusive(lock_file(), str(folder.resolve())), _stop_on_signals(folder):
-        (folder / STOP_FILE).unlink(missing_ok=True)
-        session = Session(folder, settings)
-        try:
-            session.work(finish)
-        except Stopped:
-            session.tell(state="stopped", message="Stopped. Everything done so far is kept.", eta_s=None)
-        except Exception as error:
-            trouble = explain(error, settings, folder)
-            if trouble.ours:
-                traceback.print_exc()
-            session.tell(state="failed", message=trouble.message, advice=trouble.advice, eta_s=None)
-        return session.status
+    owner = str(folder.resolve())
+    try:
+        with exclusive(lock_file(), owner), _stop_on_signals(folder):
+            return _worked(Session(folder, settings), finish)
+    except LockedError as error:
+        waiting = read_status(folder)
+        if waiting and waiting.state == "starting" and holder(lock_file()) != owner:
+            advice = "Try again when it has finished."
+            write_status(folder, replace(waiting, state="failed", message=str(error), advice=advice, eta_s=None))
+        raise
+
+
+def _worked(session: Session, finish: bool) -> Status:
+    """The last status of a run, however it ends."""
+    (session.folder / STOP_FILE).unlink(missing_ok=True)
+    try:
+        session.work(finish)
+    except Stopped:
+        session.tell(state="stopped", message="Stopped. Everything done so far is kept.", eta_s=None)
+    except Exception as error:
+        trouble = explain(error, session.settings, session.folder)
+        if trouble.ours:
+            traceback.print_exc()
+        told = {"message": trouble.message, "advice": trouble.advice, "ours": trouble.ours}
+        session.tell(state="failed", eta_s=None, **told)
+    return session.status
 
 
 class Session:
     """One process's work on a run."""
 
     def __init__(self, folder: Path, settings: FinetuneSettings) -> None:
-        self.folder, self.settings = folder, settings
-        self.device = pick_device(settings.device)
+        self.folder, self.settings, self.device = folder, settings, "cpu"
         self.status, last = Status("preparing", "Starting"), read_status(folder)
         if last:
             self.status = replace(self.status, step=last.step, total_steps=last.total_steps, elapsed_s=last.elapsed_s)
@@ -129,6 +151,7 @@ class Session:
     def work(self, finish: bool) -> None:
         """All parts of a run, those that were done before left out."""
         self.tell(state="finishing" if finish else "preparing", message="Starting", advice="", eta_s=None)
+        self.device = pick_device(self.settings.device)
         require_space(self.folder, resolve_checkpoint(self.settings.init).stat().st_size)
         self.cut_clips()
         bank, held_out = self.held_out()
@@ -147,11 +170,7 @@ class Session:
 
             summary = make_clips(Path(self.settings.data), self.folder / "clips", tell)
             report = self.report(data=summary.to_dict())
-        skipped = report["data"]["skipped"]
-        notes = [f"{name} was left out: {reason}" for name, reason in skipped[:10]]
-        if report["data"]["left_over"]:
-            notes.append(f"{report['data']['left_over']} recordings were not needed: an hour of sound is enough.")
-        self.tell(notes=tuple(notes))
+        self.tell(notes=tuple(ClipSummary(**report["data"]).notes()))
 
     def held_out(self) -> tuple[AudioBank, list[int]]:
         """All clips, and which of them are held out."""
@@ -236,11 +255,10 @@ class Session:
 
     def report(self, **parts: Any) -> dict[str, Any]:
         """The run's report, with these parts added."""
-        path = self.folder / REPORT_FILE
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        found = read_report(self.folder)
         if parts:
             found |= parts
-            atomic_write_json(path, found)
+            atomic_write_json(self.folder / REPORT_FILE, found)
         return found
 
 

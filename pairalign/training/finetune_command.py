@@ -8,12 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pairalign.home import inside
+from pairalign.lock import LockedError
 from pairalign.training.corpora import read_manifest
-from pairalign.training.finetune import finetune, new_run, runs_folder
+from pairalign.training.finetune import finetune, new_run, read_report, runs_folder
 from pairalign.training.finetune_settings import FinetuneSettings, SettingsError
+from pairalign.training.result import unmeasured
+from pairalign.training.run_folder import remove_run
 from pairalign.training.status import Status
 
 DEFAULTS = FinetuneSettings("name", "data")
+
+
+class RunFailed(RuntimeError):
+    """A run that ended through a bug of this program."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,19 +48,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_from_args(args: argparse.Namespace) -> dict:
-    """The `finetune` command. Raises ValueError for a user's mistake, or when the run failed."""
+    """The `finetune` command.
+
+    Raises: ValueError for a user's mistake or when the run failed, RunFailed when it failed through a bug.
+    """
     if args.checkpoint:
         raise SettingsError(f"finetune starts from --init CKPT: write --init {args.checkpoint}.")
     folder = args.out or inside(runs_folder(), args.name, "name for a run")
-    if not (args.resume or args.finish):
+    fresh = not (args.resume or args.finish)
+    if fresh:
         if not args.manifest:
             raise SettingsError("--manifest is missing: a manifest CSV or a folder of recordings to learn from.")
         read_manifest(args.manifest)  # a mistake in it is told before there is a run
         folder = new_run(_settings(args), folder)
-    status = finetune(folder, args.finish)
+    try:
+        status = finetune(folder, args.finish)
+    except LockedError:
+        if fresh:
+            remove_run(folder)  # it was refused, so its name stays free
+        raise
+    if status.ours:
+        raise RunFailed(status.message)
     if status.state == "failed":
         raise SettingsError(f"{status.message} {status.advice}".strip())
-    return {"run": str(folder), **_told(status)}
+    told = _told(status)
+    return {"run": str(folder), **told, "notes": [*told["notes"], *unmeasured(read_report(folder))]}
 
 
 def _settings(args: argparse.Namespace) -> FinetuneSettings:

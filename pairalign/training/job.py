@@ -11,10 +11,12 @@ import torch
 
 from pairalign.device import compute_exactly
 from pairalign.errors import PairAlignError
+from pairalign.home import one_line
 from pairalign.model import PairAlignModel
 from pairalign.model.loading import load_model
 from pairalign.model.network import PRESETS
 from pairalign.training import distributed
+from pairalign.training.bank import without_copies
 from pairalign.training.config import TrainConfig
 from pairalign.training.data import (
     AudioBank,
@@ -29,6 +31,7 @@ from pairalign.training.data import (
     read_manifest,
     words_for,
 )
+from pairalign.training.left_out import left_out
 from pairalign.training.phones import PhoneIndex, build_phone_index, read_lexicon
 from pairalign.training.run import Run
 
@@ -80,7 +83,10 @@ def prepare(job: Job, rank: int, world: int) -> Start:
     if rank == 0:
         distributed.wait()
     readable = _long_enough(bank, of_split(utterances, "train"), config.min_s, "training", 4)
-    held_out = _long_enough(bank, of_split(utterances, "dev"), config.min_s, "dev", 2)
+    if rank == 0:
+        _tell_left_out(job, bank, readable)
+    unheard = without_copies(bank, of_split(utterances, "dev"), readable)
+    held_out = _long_enough(bank, unheard, config.min_s, "dev", 2)
     index = build_word_index(words, bank, readable) if words else None
     compute_exactly(job.device)
     run = Run(
@@ -103,6 +109,16 @@ def prepare(job: Job, rank: int, world: int) -> Start:
         _settings(run, sidecar, words, world),
         new_codes,
     )
+
+
+def _tell_left_out(job: Job, bank: AudioBank, learned: list[int]) -> None:
+    """On stderr, what of the data is not used."""
+    for path, reason in left_out(job.manifest):
+        print(f"left out: {one_line(path)}: {reason}", file=sys.stderr)
+    held_out = of_split(bank.utterances, "dev")
+    copies = len(held_out) - len(without_copies(bank, held_out, learned))
+    if copies:
+        print(f"left out: {copies} dev recordings are copies of training recordings", file=sys.stderr)
 
 
 def _phones(job: Job, utterances: list[Utterance], words: list[Word]) -> PhoneIndex | None:

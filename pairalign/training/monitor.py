@@ -4,6 +4,7 @@ Shapes: B batch, T frames.
 """
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pairalign.checkpoint import plain_json
 from pairalign.decoding import DecodingOptions, decode, length_limits
 from pairalign.model import PairAlignModel
 from pairalign.model.encoder import FRAME_RATE_HZ
@@ -20,6 +22,8 @@ from pairalign.strings import normalized_distance
 from pairalign.training.data import Segments
 from pairalign.training.losses import mean_log_probability, pack_strings
 from pairalign.views import STRONG, make_view
+
+Metrics = dict[str, float | None]  # None: could not be measured
 
 BATCH = 32
 LOG_FILE = "log.jsonl"
@@ -40,11 +44,15 @@ class Heard:
 
 
 @torch.no_grad()
-def validate(model: PairAlignModel, segments: Segments, device: str, strings: bool, seed: int = 0) -> dict[str, float]:
-    """Figures on held-out segments under two strong views.
+def validate(
+    model: PairAlignModel, segments: Segments, device: str, strings: bool, related: np.ndarray, seed: int = 0
+) -> dict[str, float]:
+    """Figures on held-out segments under two strong views; NaN where nothing can be measured.
 
-    Args: strings: also decode (stages II and III); otherwise a codebook is fitted to the segments themselves, just to
-    look at the frames.
+    Args:
+        strings: also decode (stages II and III); otherwise a codebook is fitted to the segments themselves, just to
+            look at the frames.
+        related: (N, N), True where two segments say the same.
     """
     was_training = model.training
     model.eval()
@@ -53,11 +61,11 @@ def validate(model: PairAlignModel, segments: Segments, device: str, strings: bo
     figures: dict[str, float] = {}
     for name in ("vq", "viterbi"):
         first, second = (_code_strings(book, view, name) for view in views)
-        figures |= {f"{name}_{k}": v for k, v in compare(first, second, views).items()}
+        figures |= {f"{name}_{k}": v for k, v in compare(first, second, views, related).items()}
     if strings:
-        decoded = [_decode_all(model, view) for view in views]
-        figures["condition_gain"] = float(np.mean(decoded[0][2] + decoded[1][2]))
-        figures |= compare(decoded[0][0], decoded[1][0], views)
+        decoded = [_decode_all(model, view, related) for view in views]
+        figures["condition_gain"] = _mean(decoded[0][2] + decoded[1][2])
+        figures |= compare(decoded[0][0], decoded[1][0], views, related)
         figures["eos_rate"] = float(np.mean(decoded[0][1] + decoded[1][1]))
         used = {i for side in decoded for string in side[0] for i in string}
         figures["vocab_used"] = len(used) / model.config.codes
@@ -65,16 +73,23 @@ def validate(model: PairAlignModel, segments: Segments, device: str, strings: bo
     return figures
 
 
-def compare(a: list[list[int]], b: list[list[int]], views: list[list[Heard]]) -> dict[str, float]:
-    """tokens_per_s, ned_pair, ned_random and separation of two views' strings, item by item."""
+def compare(a: list[list[int]], b: list[list[int]], views: list[list[Heard]], related: np.ndarray) -> dict[str, float]:
+    """tokens_per_s, ned_pair, ned_random and separation of two views' strings, item by item.
+
+    Unrelated to an item are the next ones in the list that say something else, three at most.
+    """
     seconds = sum(float(h.encoded.lengths.sum()) for view in views for h in view) / FRAME_RATE_HZ
     pair = float(np.mean([normalized_distance(x, y) for x, y in zip(a, b, strict=True)]))
-    unrelated = [
-        normalized_distance(a[i], b[(i + k) % len(b)]) for k in range(1, min(4, len(b))) for i in range(len(a))
-    ]
-    random = float(np.mean(unrelated))
+    others = [[j for j in np.roll(np.arange(len(b)), -i - 1) if not related[i, j]][:3] for i in range(len(a))]
+    random = _mean([normalized_distance(a[i], b[j]) for i, chosen in enumerate(others) for j in chosen])
     tokens = sum(map(len, a)) + sum(map(len, b))
     return {"tokens_per_s": tokens / seconds, "ned_pair": pair, "ned_random": random, "separation": random - pair}
+
+
+def _mean(values: list[float]) -> float:
+    """NaN where nothing was measured."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _hear_all(model: PairAlignModel, segments: Segments, device: str, seed: int) -> list[Heard]:
@@ -96,21 +111,36 @@ def _code_strings(book: Codebook, view: list[Heard], method: str) -> list[list[i
     return strings
 
 
-def _decode_all(model: PairAlignModel, view: list[Heard]) -> tuple[list[list[int]], list[bool], list[float]]:
-    """Strings, whether EOS ended them, and their condition gain against the next segment's audio (nat/token)."""
-    strings, stopped, gains = [], [], []
+def _decode_all(
+    model: PairAlignModel, view: list[Heard], related: np.ndarray
+) -> tuple[list[list[int]], list[bool], list[float]]:
+    """Strings, whether EOS ended them, and their condition gain against other audio (nat/token).
+
+    The other audio is that of the segment before, or the nearest before it that says something else.
+    """
+    strings: list[list[int]] = []
+    stopped, gains = [], []
     for h in view:
         condition = model.condition(h.encoded)
         result = decode(model.decoder, condition, *h.limits)
         found = [ids[:n] for ids, n in zip(result.tokens.tolist(), result.lengths.tolist(), strict=True)]
         packed = pack_strings(found, model.decoder.eos_id, condition.states.device)
         inputs = packed.inputs(model.decoder.bos_id)
-        unrelated = condition.rows(torch.arange(len(found), device=inputs.device).roll(1))
+        here = slice(len(strings), len(strings) + len(found))
+        partners = [_partner(i, related[here, here]) for i in range(len(found))]
+        unrelated = condition.rows(torch.tensor(partners, device=inputs.device))
         own, other = (mean_log_probability(model.decoder(inputs, c)[0], packed) for c in (condition, unrelated))
+        told = (own - other).tolist()
         strings += found
         stopped += result.chose_eos.tolist()
-        gains += (own - other).tolist()
+        gains += [math.nan if partners[i] == i else gain for i, gain in enumerate(told)]
     return strings, stopped, gains
+
+
+def _partner(i: int, related: np.ndarray) -> int:
+    """The nearest segment before i (in a circle) that says something else; i itself where there is none."""
+    count = len(related)
+    return next((j for j in ((i - k) % count for k in range(1, count)) if not related[i, j]), i)
 
 
 def _trial_codebook(model: PairAlignModel, view: list[Heard]) -> Codebook:
@@ -162,7 +192,7 @@ class Log:
     def write(self, **entry: object) -> None:
         """Add a line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(plain_json(entry)) + "\n")
 
 
 def _parse(line: str) -> dict | None:

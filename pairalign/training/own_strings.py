@@ -24,10 +24,12 @@ from pairalign.strings import TokenString, normalized_distance
 from pairalign.tokenizer import Tokenizer, load
 from pairalign.training.bank import AudioBank
 from pairalign.training.bridge import CONSENSUS, GROUP, Bridge, kept_bridge
+from pairalign.training.corpora import DataError
 from pairalign.training.matching import warp_path
 from pairalign.training.run import Run
 from pairalign.views import make_view
 
+LEAST_WRITTEN = 2  # recordings whose string is not empty
 QUIETEST_PEAK = 0.05  # a quiet recording at low gain would be refused as silence; loudness means nothing to the model
 
 
@@ -48,7 +50,14 @@ def own_bridge(run: Run, init: str | None, folder: Path, check: Callable[[], Non
     """
     if not init:
         raise PairAlignError('targets is "own", which needs a checkpoint to start from: give it with --init.')
-    return kept_bridge(run, folder, lambda: make_own_bridge(run, load(init, device=run.device), check))
+    bridge = kept_bridge(run, folder, lambda: make_own_bridge(run, load(init, device=run.device), check))
+    run.items = [item for item in run.items if len(bridge.ids[item])]  # nothing is learned from silence
+    if len(run.items) < LEAST_WRITTEN:
+        raise DataError(
+            f"The checkpoint writes tokens for only {len(run.items)} of the recordings to learn from; at least "
+            f"{LEAST_WRITTEN} are needed. The others hold silence or noise to it: give recordings of clear speech."
+        )
+    return bridge
 
 
 def make_own_bridge(run: Run, tokenizer: Tokenizer, check: Callable[[], None] = lambda: None) -> Bridge:
@@ -104,7 +113,7 @@ def _audible(wave: np.ndarray) -> np.ndarray:
 
 
 def _written(item: int, string: TokenString) -> Written:
-    edges = [start for start, _ in string.spans_s] + [string.spans_s[-1][1]]
+    edges = [start for start, _ in string.spans_s] + [end for _, end in string.spans_s[-1:] or [(0.0, 0.0)]]
     return Written(item, string.ids, np.round(np.array(edges) * FRAME_RATE_HZ))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pairalign.checkpoint import own_checkpoints, read_checkpoint, read_sidecar, save_checkpoint
+from pairalign.evaluation.glossary import why_missing
 from pairalign.training.bridge import BRIDGE_FILE
 from pairalign.training.finetune_settings import FinetuneSettings
 from pairalign.training.monitor import LOG_FILE, first_validation
@@ -44,8 +45,9 @@ def chosen_weights(folder: Path, diverged: bool = False) -> tuple[Path | None, i
     sidecars = {path: read_sidecar(path) for path in (best, latest) if path.is_file()}
     steps = {path: int(sidecar["recipe"]["steps"]) for path, sidecar in sidecars.items()}
     found = [path for path in (latest, best) if steps.get(path, 0) > 0 and not (diverged and path == latest)]
-    start = first_validation(folder / LOG_FILE).get("separation", 0.0)
-    if found[:1] == [latest] and sidecars[latest]["metrics"]["validation"]["separation"] < start:
+    start = first_validation(folder / LOG_FILE).get("separation")
+    last = sidecars[latest]["metrics"]["validation"].get("separation") if found[:1] == [latest] else None
+    if start is not None and last is not None and last < start:  # neither is known where all clips say the same
         found.reverse()
     return (found[0], steps[found[0]]) if found else (None, 0)
 
@@ -99,14 +101,16 @@ def tidy(folder: Path) -> None:
 def verdict(report: dict[str, Any], settings: FinetuneSettings, step: int, status: Status) -> tuple[str, str]:
     """What happened in words, and what to do next."""
     pair, apart = ([report[when][name]["value"] for when in ("before", "after")] for name in ("ned_pair", "separation"))
-    told = (
-        f"Two views of a held-out clip now differ in {_percent(pair[1])} of their tokens, before in "
-        f"{_percent(pair[0])}; separation is {apart[1]:.3f}, before {apart[0]:.3f}."
-    )
+    told = f"Two views of a held-out clip now differ in {_percent(pair[1])} of their tokens, "
+    told += f"before in {_percent(pair[0])}; "
+    known = None not in (*pair, *apart)
+    told += f"separation is {_number(apart[1])}, before {_number(apart[0])}." if known else _unknown(report)
     clips = report["data"]["held_out"]
     if clips < SURE_CLIPS:
         told += f" That is measured on {clips} clips only and may be chance: try it on other recordings."
     trained = f"Trained for {status.elapsed_s / 60:.1f} minutes; the weights of step {step} were kept."
+    if not known:
+        return f"{trained} {told}", f"Choose {settings.name} as the checkpoint and try it on other recordings."
     if apart[1] >= apart[0] and pair[1] < pair[0]:
         return f"{trained} {told}", f"Choose {settings.name} as the checkpoint to use it in all tabs."
     return (
@@ -120,7 +124,7 @@ def card_text(sidecar: dict[str, Any]) -> str:
     data, recipe, metrics = sidecar["data"], sidecar["recipe"], sidecar["metrics"]
     start, used = recipe["started_from"], data["fine_tuned_on"]
     rows = [
-        f"| {TOLD.get(name, name)} | {metrics['before'][name]['value']:.3f} | {after['value']:.3f} |"
+        f"| {TOLD.get(name, name)} | {_number(metrics['before'][name]['value'])} | {_number(after['value'])} |"
         for name, after in metrics["after"].items()
         if name in metrics["before"]
     ]
@@ -139,12 +143,13 @@ def card_text(sidecar: dict[str, Any]) -> str:
             "",
             "## Figures",
             "",
-            f"On {metrics['held_out_clips']} held-out clips of the same speakers, under two strong views; others were",
-            "not measured.",
+            f"On {metrics['held_out_clips']} held-out clips, under two strong views; no others were measured.",
             "",
             "| measure | before | after |",
             "|---|---|---|",
             *rows,
+            "",
+            *(f"- {line}" for line in unmeasured(metrics)),
             "",
             "## Recipe",
             "",
@@ -158,5 +163,24 @@ def card_text(sidecar: dict[str, Any]) -> str:
     )
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def unmeasured(report: dict[str, Any]) -> list[str]:
+    """A line for each reason why measures of before or after could not be had, with their names."""
+    names: dict[str, list[str]] = {}
+    for name, one in {**(report.get("before") or {}), **(report.get("after") or {})}.items():
+        if one.get("value") is None:
+            names.setdefault(one.get("reason") or why_missing(name), []).append(TOLD.get(name, name).split(" (")[0])
+    return [f"Not measured (–): {'; '.join(found)}. Reason: {reason}." for reason, found in names.items()]
+
+
+def _unknown(report: dict[str, Any]) -> str:
+    reasons = (report[when]["separation"].get("reason") for when in ("before", "after"))
+    reason = next(filter(None, reasons), why_missing("separation"))
+    return f"whether other speech stays apart cannot be measured (–): {reason}."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_json
+from pairalign.home import one_line
 
 STATUS_FILE = "status.json"
 RESERVE_FILE = ".reserve"  # given up when the disk is full, so that the last words still find room
 RESERVE_BYTES = 64 * 1024
+LONGEST_TEXT = 2_000  # characters
 STATES = ("starting", "preparing", "running", "stopping", "stopped", "finishing", "done", "failed")
 ACTIVE = ("starting", "preparing", "running", "stopping", "finishing")
 
@@ -40,6 +42,7 @@ class Status:
     checkpoint: str = ""
     pid: int = 0
     updated: float = 0.0  # seconds since 1970
+    ours: bool = False  # it failed through a bug, not through what the person gave
 
     @property
     def active(self) -> bool:
@@ -50,6 +53,9 @@ class Status:
 def write_status(folder: Path, status: Status) -> None:
     """Replace the run's status. On a full disk the reserve is given up for it."""
     content = {**asdict(status), "pid": os.getpid(), "updated": time.time()}
+    # a page shows them, and what is no character in a file's name cannot be sent to it
+    content |= {name: one_line(content[name], LONGEST_TEXT) for name in ("message", "advice")}
+    content["notes"] = [one_line(note, LONGEST_TEXT) for note in status.notes]
     try:
         reserve(folder)
         atomic_write_json(folder / STATUS_FILE, content)
@@ -76,6 +82,7 @@ def _makes_sense(status: Status) -> bool:
     times = (status.elapsed_s, status.updated, *(() if status.eta_s is None else (status.eta_s,)))
     return (
         all(isinstance(text, str) for text in texts)
+        and isinstance(status.ours, bool)
         and status.state in STATES
         and all(type(count) is int and 0 <= count < 2**63 for count in counts)
         and all(type(time_s) in (int, float) and 0 <= time_s < 1e12 for time_s in times)

@@ -4,6 +4,8 @@ A run folder holds: log.jsonl (one JSON object per line), state.safetensors (for
 best.safetensors with their sidecars (checkpoints any PairAlign program loads).
 """
 
+import math
+import re
 import signal
 import sys
 import threading
@@ -16,12 +18,13 @@ from tqdm import tqdm
 
 from pairalign.checkpoint import save_checkpoint
 from pairalign.errors import PairAlignError
+from pairalign.evaluation.glossary import why_missing
 from pairalign.features import FeatureOptions
 from pairalign.training import distributed
 from pairalign.training.bridge import BRIDGE_FILE, Bridge, make_bridge
 from pairalign.training.codes import fit_codebook
 from pairalign.training.job import Job, Start, prepare
-from pairalign.training.monitor import LOG_FILE, Log, alarms, validate
+from pairalign.training.monitor import LOG_FILE, Log, Metrics, alarms, validate
 from pairalign.training.optimization import learning_rate, make_optimizer, update_teacher
 from pairalign.training.own_strings import own_bridge
 from pairalign.training.run import Run
@@ -32,7 +35,7 @@ LOG_EVERY, LOG_FIRST = 10, 20  # steps; the first ones all, so that one sees at 
 
 
 # sees every step (progress, its statistics, the last validation) and may say in a word why training should end
-Watch = Callable[[Progress, dict[str, float], dict[str, float]], str]
+Watch = Callable[[Progress, dict[str, float], Metrics], str]
 
 
 def train(job: Job, watch: Watch | None = None, check: Callable[[], None] = lambda: None) -> dict:
@@ -107,7 +110,7 @@ class Loop:
         self.started = time.monotonic() - progress.elapsed_s
         self.session_started = time.monotonic()
         self.saved_at = time.monotonic()
-        self.metrics: dict[str, float] = {}
+        self.metrics: Metrics = {}
         self.validated_at = -1
 
     def go(self, stopper: "_Stopper") -> None:
@@ -193,13 +196,16 @@ class Loop:
         """Measure the teacher on held-out segments, log it with alarms, and keep it when it is the best so far."""
         if self.log is None:
             return
-        figures = validate(self.run.teacher, self.start.held_out, self.run.device, strings=stage > 1)
-        self.metrics = {k: round(v, 5) for k, v in figures.items()}
+        held_out, wanted_hz = self.start.held_out, self.job.config.wanted_rate_hz
+        related = self.run.bank.related(held_out.utterance_ids.tolist())
+        figures = validate(self.run.teacher, held_out, self.run.device, stage > 1, related)
+        self.metrics = {k: None if math.isnan(v) else round(v, 5) for k, v in figures.items()}
+        missing = [k for k, v in self.metrics.items() if v is None]
+        told = {"reasons": {k: why_missing(re.sub("^(vq|viterbi)_", "", k)) for k in missing}} if missing else {}
         self.validated_at = self.progress.step
-        self.write(
-            event="validation", stage=stage, **self.metrics, alarms=alarms(figures, self.job.config.wanted_rate_hz)
-        )
-        summary = " ".join(f"{k}={v:.3f}" for k, v in self.metrics.items() if "separation" in k or "tokens" in k)
+        self.write(event="validation", stage=stage, **self.metrics, alarms=alarms(figures, wanted_hz), **told)
+        shown = {k: v for k, v in self.metrics.items() if "separation" in k or "tokens" in k}
+        summary = " ".join(f"{k}={'–' if v is None else f'{v:.3f}'}" for k, v in shown.items())
         tqdm.write(f"step {self.progress.step} (stage {stage}): {summary}", file=sys.stderr)
         if stage > 1 and figures["separation"] > self.progress.best_separation:
             self.progress.best_separation, self.progress.best_step = figures["separation"], self.progress.step

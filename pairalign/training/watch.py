@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pairalign.training.monitor import Metrics
 from pairalign.training.safeguards import RisingLoss
 from pairalign.training.state import Progress
 
@@ -33,7 +34,7 @@ class Watch:
         self.started: tuple[float, int] | None = None
         self.told_at = 0.0
         self.start_separation = start_separation
-        self.seen: dict[str, float] = {}
+        self.seen: Metrics = {}
         self.worse = 0
         self.progress: Progress | None = None
 
@@ -43,7 +44,7 @@ class Watch:
             return {}
         return {"step": self.progress.step, "elapsed_s": round(self.progress.elapsed_s, 1)}
 
-    def __call__(self, progress: Progress, stats: dict[str, float], metrics: dict[str, float]) -> str:
+    def __call__(self, progress: Progress, stats: dict[str, float], metrics: Metrics) -> str:
         """A word that says why to end, or ""."""
         now, self.progress = time.monotonic(), progress
         self.started = self.started or (now, progress.step)
@@ -62,11 +63,12 @@ class Watch:
             return "stop"
         return "diverged" if self.rising(stats["loss"]) else self.judge(metrics)
 
-    def judge(self, metrics: dict[str, float]) -> str:
-        """What the latest validation says, once each."""
-        if not metrics or metrics == self.seen:
+    def judge(self, metrics: Metrics) -> str:
+        """What the latest validation says, once each; nothing where separation could not be measured."""
+        separation = metrics.get("separation")
+        if separation is None or metrics == self.seen:
             return ""
-        self.seen, separation = dict(metrics), metrics["separation"]
+        self.seen = dict(metrics)
         if self.start_separation is None:
             self.start_separation = separation
         self.worse = self.worse + 1 if separation < self.start_separation - WORSE else 0

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from app import class_search
+from app import class_search, train_figures, train_words
 from app.class_recordings import ClassRecordings
 from app.services import Services
+from app.training_runs import TrainingRuns
+from pairalign.checkpoint import atomic_write_json
+from pairalign.training.finetune import finetune, new_run
+from pairalign.training.finetune_settings import FinetuneSettings
+from pairalign.training.result import TOLD
 from tests.conftest import babble
 
 pytestmark = pytest.mark.usefixtures("fresh_home")
@@ -81,3 +86,42 @@ def test_a_word_is_searched_in_other_mouths(spoken: list[str], services: Service
     assert [(one.query.speaker, one.rank, one.of) for one in results] == [("ann", 1.0, 2), ("ben", 1.0, 1)]
     shown = class_search.found_html(results)
     assert "2 of 2 takes" in shown and "✓ harbour" in shown
+
+
+@pytest.mark.parametrize(("words", "speakers", "lasts_s"), [(5, 3, 1.2), (1, 8, 2.1)])
+def test_a_small_class_is_fine_tuned_to_the_end_and_what_cannot_be_measured_has_a_reason(
+    words: int, speakers: int, lasts_s: float, tmp_path: Path, tiny_checkpoint: Path
+):
+    classes, take = ClassRecordings(), tmp_path / "take.wav"
+    classes.create("c", "\n".join(f"word {w}" for w in range(words)))
+    for s in range(speakers):
+        for w in range(words):
+            soundfile.write(take, babble(lasts_s, seed=100 * s + w), 16_000)
+            classes.save_take("c", f"speaker{s}", f"word {w}", str(take))
+    chosen = FinetuneSettings(
+        "mine", str(classes.folder("c")), str(tiny_checkpoint), batch=4, device="cpu",
+        overrides=("autocast=false", "max_s=1.0", "consensus_views=1"),
+    )  # fmt: skip
+    folder = new_run(chosen)
+    atomic_write_json(folder / "config.json", chosen.config(4, 10.0).to_dict())  # so few steps
+    status = finetune(folder)
+    assert (status.state, status.checkpoint) == ("done", "mine"), status
+    runs = TrainingRuns()
+    look = runs.look("mine")
+    missing = {name: one for name, one in look.report["after"].items() if one["value"] is None}
+    assert all(one["reason"] and one["low"] is None for one in missing.values())
+    alone = {"separation", "ned_random", "condition_gain", "recall_1", "other_words"} if words == 1 else {"same_words"}
+    assert missing.keys() == {"shift_50ms", *alone}
+    with zipfile.ZipFile(runs.bundle("mine")) as archive:
+        card = archive.read("MODEL_CARD.md").decode()
+    page = train_words.before_after_html(look) + train_words.status_html(look)
+    page += train_figures.curves_table_html(look.log) + train_figures.curves_figure(look.log).to_json()
+    for name in missing:
+        assert f"| {TOLD[name]} | – | – |" in card and f"{TOLD[name]}<br><small>–: " in page.replace("&#x27;", "'")
+    told = [entry for entry in look.log if entry["event"] == "validation"][-1]
+    assert (
+        (told["separation"] is None)
+        == (words == 1)
+        == ("nothing unrelated" in told.get("reasons", {}).get("separation", ""))
+    )
+    assert ("cannot be measured (–): all that is measured says the same" in status.message) == (words == 1)

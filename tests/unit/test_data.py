@@ -1,5 +1,6 @@
 """The decoded bank and the batches: data order depends on nothing but (seed, step)."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.training import data
+from pairalign.training.bank import without_copies
 from pairalign.training.data import DataError
 from tests.unit.conftest import tone, write
 
@@ -57,6 +59,13 @@ class TestBank:
         with pytest.raises(KeyboardInterrupt):
             data.load_bank(data.read_manifest(corpus), corpus / "cache", interrupt)
         assert not list((corpus / "cache").iterdir())
+
+    def test_copies_of_what_is_learned_from_are_not_held_out(self, tmp_path: Path) -> None:
+        paths = [write(tmp_path / f"{k}.wav", 0.5 + 0.1 * (k == 3), seed=k) for k in range(4)]
+        paths.append(shutil.copy(paths[0], tmp_path / "copy.wav"))
+        bank = data.load_bank([data.Utterance(Path(path)) for path in paths])
+        assert without_copies(bank, [2, 3, 4], [0, 1]) == [2, 3]
+        assert bank.content(0) == bank.content(4) != bank.content(1)
 
     def test_silence_is_not_active(self, tmp_path: Path) -> None:
         wave = np.concatenate([np.zeros(SAMPLE_RATE_HZ, np.float32), tone(1.0)])

@@ -2,22 +2,28 @@
 
 import errno
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
-from pairalign import checkpoint
+from pairalign import checkpoint, cli
 from pairalign.home import home, inside
-from pairalign.training import finetune, safeguards
+from pairalign.lock import exclusive
+from pairalign.training import clips, finetune, safeguards
 from pairalign.training.config import TrainConfig
+from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings, read_settings
 from pairalign.training.monitor import first_validation, read_log
 from pairalign.training.result import chosen_weights, verdict
-from pairalign.training.status import Status, read_status
+from pairalign.training.status import Status, read_status, write_status
 from pairalign.training.watch import Watch
 from pairalign.views import STRONG, scaled
+from tests.conftest import babble
 
 SETTINGS = FinetuneSettings("mine", "data")
 
@@ -197,3 +203,66 @@ def test_what_a_run_began_with_is_found_in_a_log_that_was_cut_off(tmp_path: Path
         '{"step": 9, "event": "validation", "separation": 0.4}\n{"step": 1'
     )
     assert first_validation(log)["separation"] == 0.5 and len(read_log(log)) == 3
+
+
+def test_a_name_that_is_no_text_is_used_and_told_in_characters(tmp_path: Path):
+    data, folder = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for k in range(6):
+        soundfile.write(data / f"{k}.wav", babble(3.0, seed=k), 16_000)
+    os.rename(data / "5.wav", os.fsencode(data) + b"/\xff\n.wav")
+    Path(os.fsdecode(os.fsencode(data) + b"/\xfe.wav")).write_bytes(b"RIFFjunk" * 40)
+    found = clips.make_clips(data, folder / "clips")
+    assert found.recordings == 6 and [name for name, _ in found.skipped] == ["?.wav"]
+    listed = (folder / "clips" / "manifest.csv").read_text(encoding="utf-8")
+    assert "??.wav" in listed and len(read_manifest(folder / "clips")) == found.clips
+    odd = Status("failed", "\udcff is lost", notes=("\udcff.wav was left out",))
+    write_status(folder, odd)
+    assert read_status(folder).message == "? is lost" and read_status(folder).notes == ("?.wav was left out",)
+    replace(SETTINGS, data=os.fsdecode(b"/tmp/\xff")).save(folder)
+    assert read_settings(folder).data == "/tmp/\udcff", "a path comes back as it was"
+
+
+def run_command(name: str, data: Path, init: Path, *more: str) -> int:
+    return cli.main(["finetune", "--manifest", str(data), "--name", name, "--init", str(init), "--json", *more])
+
+
+def test_a_start_that_is_refused_or_fails_leaves_the_name_free(
+    recordings: Path, tiny_checkpoint: Path, tmp_path: Path, capsys, monkeypatch
+):
+    folder = finetune.runs_folder() / "free"
+    with exclusive(finetune.lock_file(), "another run"):
+        assert run_command("free", recordings, tiny_checkpoint) == cli.EXIT_USER
+    assert "another run" in capsys.readouterr().err and not folder.exists()
+    little = tmp_path / "little"
+    little.mkdir()
+    soundfile.write(little / "0.wav", babble(3.0), 16_000)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "own.txt").write_text("mine")
+    for out in (folder, tmp_path / "kept"):
+        for _ in range(2):  # the second one finds what the first has left
+            assert run_command("free", little, tiny_checkpoint, "--out", str(out)) == cli.EXIT_USER
+            assert "3 s of sound in 1 clips" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "kept" / "own.txt").read_text() == "mine", "a run removes its own files only"
+
+    def fail(*_: object) -> dict:
+        raise KeyError("bug")
+
+    monkeypatch.setattr(finetune, "step_seconds", fail)
+    assert run_command("free", recordings, tiny_checkpoint, "--device", "cpu") == cli.EXIT_OURS, "a bug is ours"
+    told = capsys.readouterr()
+    assert "Something failed on our side" in told.err.splitlines()[-1] and not told.out
+    assert finetune.new_run(replace(SETTINGS, name="free", init=str(tiny_checkpoint))) == folder
+    write_status(folder, Status("stopped", step=3))
+    with pytest.raises(ValueError, match="already a run 'free'"):
+        finetune.new_run(replace(SETTINGS, name="free", init=str(tiny_checkpoint)))
+    shutil.rmtree(folder)
+
+
+def test_a_run_that_another_one_keeps_from_starting_says_so(tiny_checkpoint: Path):
+    folder = finetune.new_run(replace(SETTINGS, name="waits", init=str(tiny_checkpoint)))
+    write_status(folder, Status("starting"))
+    with exclusive(finetune.lock_file(), "another run"), pytest.raises(ValueError, match="another run"):
+        finetune.finetune(folder)
+    assert read_status(folder).state == "failed" and "another run" in read_status(folder).message
+    shutil.rmtree(folder)
