@@ -135,6 +135,13 @@ def read_examples(folder: Path = EXAMPLES_DIR) -> list[dict[str, str]]:
     return [entry for entry in found if Path(entry["file"]).is_file()]
 
 
+def serve_examples() -> None:
+    """Let the examples be served from where they ship; copies among the uploads would be removed with those."""
+    for entry in read_examples():
+        if not gr.utils.is_static_file(entry["file"]):
+            gr.set_static_paths(entry["file"])
+
+
 def sources(audio: str | None, examples: bool, files: Sequence[str] | None) -> list[Source]:
     """A small set of recordings: the shipped ones if wanted, the page's own if there is one, uploaded files."""
     shipped = [Source(entry["file"], entry["name"], entry["text"]) for entry in read_examples()] if examples else []

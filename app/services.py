@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from app import limits
+from app import limits, uploads
 from app.page_models import Choices, Models, parent_of
 from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
 from app.zero_gpu import Slots
@@ -238,6 +238,7 @@ class Services:
         """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""
         if not path:
             raise PairAlignError("There is no recording yet: record or upload one above, or choose an example.")
+        uploads.keep(path)
         return read_audio(path, self.limits)
 
     def stop(self, run_id: str) -> bool:

@@ -16,6 +16,7 @@ from app.class_recordings import ClassRecordings
 from app.tabs.run_panel import RunView
 from app.training_estimate import step_seconds
 from app.training_runs import TrainingError, TrainingRuns
+from app.uploads import keep
 from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings
 
@@ -203,6 +204,8 @@ def _start(
         uploads = [*(files or ()), *([recording] if with_page and recording else ())]
         if not uploads:
             raise TrainingError("There are no recordings: choose files, or tick the recording above.")
+        for upload in uploads:
+            keep(upload)
     elif source == "class":
         data = str(classes.folder(a_class or ""))
     elif source == "archive":
