@@ -187,7 +187,7 @@ def wire(
         show_progress="hidden",
         **private,
     )
-    form.estimate.click(tell, form.inputs, form.told, concurrency_id="model", concurrency_limit=1, **private)
+    form.estimate.click(tell, form.inputs, form.told, concurrency_id="estimate", concurrency_limit=1, **private)
     started = form.start.click(
         begin, [audio, *form.inputs], [view.run, form.told], show_progress_on=form.told, **private
     )
