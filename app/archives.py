@@ -15,6 +15,7 @@ from app import demo_archive
 from app.exports import safe_stem
 from app.result import saving
 from app.services import Cancelled, Services
+from app.uploads import keep
 from pairalign.archive.archive import Archive, ArchiveInfo
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
 from pairalign.errors import PairAlignError
@@ -237,6 +238,7 @@ def _audio_folder(archive: Archive) -> Path:
 
 def _copy(upload: Path, folder: Path) -> Path:
     """A copy of an upload under a name of its own; Gradio deletes what was uploaded after a while."""
+    keep(upload)
     stem, ending = safe_stem(upload.name), upload.suffix if upload.suffix[1:].isalnum() else ""
     number = 1
     while (target := folder / f"{stem}{'' if number == 1 else f'-{number}'}{ending}").exists():

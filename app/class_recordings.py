@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app import scratch
+from app.uploads import keep
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
 from pairalign.checkpoint import atomic_write_json
 from pairalign.errors import PairAlignError
@@ -127,6 +128,7 @@ class ClassRecordings:
         checked_name(speaker, "name of a speaker (a first name or a number will do)")
         if not audio:
             raise ClassError("There is no recording: press the microphone, say the words, and stop.")
+        keep(audio)
         wave = read_audio(audio, TAKE_LIMITS)
         with self._lock, _writing():
             before = self.load(name)

@@ -38,8 +38,10 @@ def search_class(services: Services, found: RecordedClass, folder: Path, report:
         raise ClassError(
             "Searching across speakers needs two speakers or more: let somebody else record the list, too."
         )
-    with services.model() as tokenizer:
-        strings = tokenizer.tokenize_batch([folder / take.file for take in takes], progress=report)
+    from pairalign.tokenizer import Tokenizer
+
+    paths = [folder / take.file for take in takes]
+    strings = services.compute(Tokenizer.tokenize_batch, paths, progress=report)
     distances = metrics.distance_matrix([s.ids for s in strings], [s.ids for s in strings])
     results = [_look(takes, distances[k], k) for k in range(len(takes))]
     answers = [one for one in results if one is not None]

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import gradio as gr
 
 from app.recordings import Source
-from app.services import Cancelled, Services
+from app.runs import Cancelled
+from app.services import Services
 from pairalign.errors import PairAlignError
 from pairalign.formats import READABLE
 from pairalign.home import one_line
@@ -24,6 +25,9 @@ ERROR_SHOWN_S = 20
 RESULT_TTL_S = 120  # a result waits that long between the run and its drawing, then its memory is freed
 # presses the button that starts the open tab's run; pages hold one such button per tab
 START_JS = "() => [...document.querySelectorAll('.pa-start')].find((button) => button.offsetParent)?.click()"
+# options of events that use the model: they start at once and wait for their turn in app/turns.py, which says for whom;
+# some threads stay free for all other events
+MODEL = {"concurrency_id": "runs", "concurrency_limit": 24}
 PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}  # options of the page's own events
 _Result = TypeVar("_Result")
 
@@ -32,6 +36,7 @@ _Result = TypeVar("_Result")
 class RunBar:
     """The button that starts a tab's run, the one that stops it, and where its progress shows."""
 
+    name: str
     start: gr.Button
     stop: gr.Button
     status: gr.HTML
@@ -48,14 +53,14 @@ def run_bar(name: str, label: str, hint: str = "<kbd>Ctrl</kbd> <kbd>Enter</kbd>
         min_height=44,
         apply_default_css=False,
     )
-    return RunBar(start, stop, status)
+    return RunBar(name, start, stop, status)
 
 
 def wire_stop(services: Services, bar: RunBar, events: list[Any]) -> None:
-    """Let Stop end `events`, which started under the session's `run_id`."""
+    """Let Stop end `events`, which run as `Services.run` of the bar's name."""
 
     def cancel(request: gr.Request) -> None:
-        services.stop(run_id(request))
+        services.stop(services.of(run_id(request)).run(bar.name))
 
     bar.stop.click(cancel, cancels=events, queue=False, show_progress="hidden", api_visibility="private")
 
@@ -113,6 +118,14 @@ def readably(work: Callable[[], _Result]) -> _Result:
         raise gr.Error(message, duration=ERROR_SHOWN_S, print_exception=False) from error
 
 
+def to_the_end(work: Callable[[], _Result]) -> _Result:
+    """As `readably`, for work that only a closed page stops: nobody sees then that there is no result."""
+    try:
+        return readably(work)
+    except Cancelled:
+        raise gr.Error("This was stopped.", print_exception=False) from None
+
+
 def run_id(request: gr.Request) -> str:
     """What tells the runs of one open page from those of others."""
     return str(request.session_hash or "")
@@ -134,6 +147,13 @@ def read_examples(folder: Path = EXAMPLES_DIR) -> list[dict[str, str]]:
         return []
     found = [{**entry, "file": str(folder / entry["file"])} for entry in entries]
     return [entry for entry in found if Path(entry["file"]).is_file()]
+
+
+def serve_examples() -> None:
+    """Let the examples be served from where they ship; copies among the uploads would be removed with those."""
+    for entry in read_examples():
+        if not gr.utils.is_static_file(entry["file"]):
+            gr.set_static_paths(entry["file"])
 
 
 def sources(audio: str | None, examples: bool, files: Sequence[str] | None) -> list[Source]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from app import limits
+from app import limits, uploads
 from app.page_models import Choices, Models, parent_of
 from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
+from app.runs import Cancelled as Cancelled
+from app.runs import Progress, Runs, between_steps
 from app.zero_gpu import Slots
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio
 from pairalign.errors import PairAlignError
@@ -27,14 +28,10 @@ MEL_HOP_S = 0.010
 MEL_RANGE_NATS = 11.5  # 50 dB
 MEL_CHUNK_S = 60.0  # the spectrogram of a long recording is made piece by piece, so memory stays bounded
 PUBLIC_MAX_DURATION_S = 120.0
+BATCH_SIZE = 8  # windows: whoever comes while a long recording is written waits a second for one batch, not for all
 DEFAULT_METHODS = ("pairalign", "vq")
 
-Progress = Callable[[float], None]
 _Result = TypeVar("_Result")
-
-
-class Cancelled(Exception):
-    """The person pressed Stop; nothing went wrong."""
 
 
 def wave_envelope(wave: np.ndarray, bins: int = ENVELOPE_BINS, rate_hz: int = SAMPLE_RATE_HZ) -> Envelope:
@@ -114,8 +111,7 @@ class Services:
         self._models = Models(checkpoint, device, loaded)
         self._choices = Choices(checkpoint)
         self._pinned: Any = None  # the tokenizer, once it was asked for
-        self._model_lock = threading.Lock()
-        self._stops: dict[str, threading.Event] = {}
+        self._runs = Runs()
 
     def of(self, page: str) -> Services:
         """The same services with the checkpoint that an open page has chosen, which stays the same from now on.
@@ -149,9 +145,7 @@ class Services:
 
     def leave(self) -> None:
         """The page was closed: its runs end, and its choice of a checkpoint is forgotten after a while."""
-        for run_id, event in list(self._stops.items()):
-            if run_id.split("/")[0] == self.page:
-                event.set()
+        self._runs.leave(self.page)
         self._choices.leave(self.page)
 
     def model_info(self) -> ModelInfo:
@@ -209,7 +203,7 @@ class Services:
             wave = self.read(path)
             report(0.05)
             started = time.perf_counter()
-            told = self.compute(Tokenizer.tokenize_methods, [wave], methods, progress=portion(report))
+            told = self.compute(Tokenizer.tokenize_methods, [wave], methods, BATCH_SIZE, progress=portion(report))
             strings = {method: string for method, (string,) in told.items()}
             seconds = time.perf_counter() - started
             report(1.0)
@@ -238,52 +232,41 @@ class Services:
         """The recording (T,) at 16 kHz. Raises ValueError (AudioError) when there is none or it cannot be used."""
         if not path:
             raise PairAlignError("There is no recording yet: record or upload one above, or choose an example.")
+        uploads.keep(path)
         return read_audio(path, self.limits)
+
+    def run(self, tab: str) -> str:
+        """What the run of one of this page's tabs is called."""
+        return f"{self.page}/{tab}"
 
     def stop(self, run_id: str) -> bool:
         """Ask the run to end at its next progress report; False when there is no such run."""
-        event = self._stops.get(run_id)
-        if event is not None:
-            event.set()
-        return event is not None
+        return self._runs.stop(run_id)
 
     def compute(
         self, work: Callable[..., _Result], *args: Any, progress: Progress | None = None, **options: Any
     ) -> _Result:
         """`work(tokenizer, *args, **options)`, where this app computes: here, or in a slot of a shared GPU.
 
-        work: a function or method that is found by name in its module; it gets `progress` too where that can be told.
+        work: a function or method that is found by name in its module; it gets `progress` too where that can be told,
+        and lets others go first whenever it reports some.
         """
-        if self._slots is not None:
-            return self._slots.run(work, *args, **options)
-        told = {} if progress is None else {"progress": progress}
-        with self.model() as tokenizer:
-            return work(tokenizer, *args, **options, **told)
+        with self._runs.turn(self.page) as turn:
+            if self._slots is not None:
+                return self._slots.run(work, *args, **options)
+            told = {} if progress is None else {"progress": between_steps(progress, turn)}
+            return work(self.tokenizer(), *args, **options, **told)
 
     @contextmanager
     def model(self) -> Iterator[Any]:
         """The tokenizer, for one thread at a time; never the one on a shared GPU, for which there is `compute`."""
         tokenizer = self.tokenizer()
-        with self._model_lock:
+        with self._runs.turn(self.page):
             yield tokenizer
 
-    @contextmanager
-    def running(self, run_id: str, progress: Progress | None = None) -> Iterator[Progress]:
+    def running(self, run_id: str, progress: Progress | None = None) -> AbstractContextManager[Progress]:
         """A run that :meth:`stop` can end: reporting progress raises Cancelled from then on."""
-        event = threading.Event()
-        self._stops[run_id] = event
-
-        def report(fraction: float) -> None:
-            if event.is_set():
-                raise Cancelled
-            if progress is not None:
-                progress(fraction)
-
-        try:
-            yield report
-        finally:
-            if self._stops.get(run_id) is event:  # a newer run of the same session keeps its own
-                del self._stops[run_id]
+        return self._runs.running(run_id, progress)
 
 
 def portion(report: Progress) -> Progress:

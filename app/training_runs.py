@@ -22,7 +22,6 @@ from typing import Any
 
 import pairalign
 from app import run_recordings, scratch
-from app.exports import safe_stem
 from pairalign.checkpoint import available, own_checkpoints, read_sidecar
 from pairalign.errors import PairAlignError
 from pairalign.home import inside

@@ -12,9 +12,10 @@ from app import parts
 from app.archives import Archives
 from app.services import Services
 from app.tabs import archive, compare, learn, live, model_choice, sweep, tokenize, train, views
+from app.uploads import KEPT_S
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-CACHE_CHECK_S, CACHE_S = 600, 3_600  # how often uploads are looked through, and how old they become
+CACHE_CHECK_S = 600  # how often uploads that have become too old are removed
 # fonts of the system: a page that works offline must not wait for a font server
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "DejaVu Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospace")
@@ -23,7 +24,8 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "DejaVu Sans Mono", "monospac
 def build(services: Services) -> gr.Blocks:
     """The whole page. Loads the checkpoint, because the header tells about it."""
     archives = Archives(services)
-    with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_CHECK_S, CACHE_S)) as page:
+    parts.serve_examples()
+    with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_CHECK_S, KEPT_S)) as page:
         checkpoint = model_choice.build(services, page)
         audio = parts.recording(services)
         controls = {}

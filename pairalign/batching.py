@@ -4,7 +4,8 @@ Shapes: B windows, T frames, D features.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, wait
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -78,9 +79,14 @@ def _told(
     pool = thread_pool(workers, torch_threads)
     try:
         # the longest windows first: the short ones fill what is left over at the end
-        waiting = {pool.submit(run, chosen): chosen for chosen in reversed(batches)}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        rest = iter(reversed(batches))
+        waiting = {pool.submit(run, chosen): chosen for chosen in islice(rest, workers)}
+        while waiting:
+            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield waiting.pop(future), future.result()
+                # only now: whoever is told of the progress may want others to have the machine first
+                waiting |= {pool.submit(run, chosen): chosen for chosen in islice(rest, 1)}
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -22,7 +22,8 @@ from app.archive_search import (
 from app.archives import Archives
 from app.methods import LOOKS
 from app.parts import PRIVATE
-from app.services import Cancelled, Services
+from app.runs import Cancelled, Report
+from app.services import Services
 from app.tabs import archive_adding, archive_api, archive_query
 from app.tabs.archive_query import Query
 from app.tokens import model_mark_html
@@ -33,7 +34,6 @@ PROGRESS = gr.Progress()
 KEPT_S = 3_600  # the kinds of strings can be switched for that long
 GONE = "This search is no longer kept on the server. Press Search again."
 TAKEN_JS = "(name) => [name, window.PairAlign.handed()]"  # archive.js
-MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
         event(show, [opened.name, method], shown, **opening)
     inputs = [audio, opened.name, method, *vars(query).values()]
     search, drawn = _searcher(services, archives, warm), [result, *out.drawn]
-    wiring = {"show_progress_on": bar.status, "api_visibility": "private", **MODEL}
+    wiring = {"show_progress_on": bar.status, "api_visibility": "private", **parts.MODEL}
     handed = _hand_over(services, archives, opened, query, method)
     searched = [bar.start.click(search, inputs, drawn, **wiring), handed.success(search, inputs, drawn, **wiring)]
     switched = method.input(_switch, [result, method], out.drawn, **PRIVATE)
@@ -196,11 +196,10 @@ def _searcher(services: Services, archives: Archives, warm: WarmUp) -> Callable[
         options, own = Options(mode, top, pattern), parts.of_page(services, request)
         opened = archives.of(own)
 
-        def report(done: float) -> None:
-            progress(done, desc="Searching" if warm.ready else "Preparing the search (once, about 10 s)")
+        report = Report(progress, lambda: "Searching" if warm.ready else "Preparing the search (once, about 10 s)")
 
         def work() -> Found:
-            with own.running(own.page, report) as check:
+            with own.running(own.run("archive"), report) as check:
                 warm.wait(check)
                 if source == "text":
                     return search_text(opened, name, text, method, options)

@@ -93,12 +93,12 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
 
         progress(0.0, desc="Looking at the files")
         own = archives.of(parts.of_page(services, request))
-        added = parts.readably(lambda: own.add(name, files or (), folder, _run_id(request), told))
+        added = parts.readably(lambda: own.add(name, files or (), folder, own.services.run("add"), told))
         keep = (gr.skip(), gr.skip()) if added.cancelled else (None, "")
         return archive_words.added_html(added), *keep
 
     def cancel(request: gr.Request) -> None:
-        services.stop(_run_id(request))
+        services.stop(services.of(parts.run_id(request)).run("add"))
 
     private = {"api_visibility": "private"}
     made = part.create.click(make, part.fresh, [name, part.fresh, part.status], show_progress="hidden", **private)
@@ -114,8 +114,3 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
     )
     part.stop.click(cancel, queue=False, show_progress="hidden", **private)
     return [made, added]
-
-
-def _run_id(request: gr.Request) -> str:
-    """Adding goes on beside the page's other run, and is stopped by itself."""
-    return f"{parts.run_id(request)}/add"

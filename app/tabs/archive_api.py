@@ -54,7 +54,7 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
                 found = search_audio(opened, archive, wave, (method,), options, lambda _: None)
             return own.model_info().to_document() | found.to_document(method)
 
-        return parts.readably(work)
+        return parts.to_the_end(work)
 
     def archive_info(archive: str, request: gr.Request) -> dict[str, Any]:
         """Tell what an archive holds: recordings, seconds, and for each kind of string its windows and tokens.
@@ -69,9 +69,8 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
             figures = figures_of(archives.of(own).open(archive).info())
             return own.model_info().to_document() | {"archive": archive} | figures
 
-        return parts.readably(work)
+        return parts.to_the_end(work)
 
-    model = {"concurrency_id": "model", "concurrency_limit": 1}
     inputs = [audio, text, name, mode, method, top, pattern]
-    gr.Button(visible=False).click(archive_search, inputs, document, api_name="archive_search", **model)
-    gr.Button(visible=False).click(archive_info, name, document, api_name="archive_info", **model)
+    gr.Button(visible=False).click(archive_search, inputs, document, api_name="archive_search", **parts.MODEL)
+    gr.Button(visible=False).click(archive_info, name, document, api_name="archive_info", **parts.MODEL)

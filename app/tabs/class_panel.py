@@ -12,6 +12,7 @@ import numpy as np
 
 from app import class_search, parts, tables
 from app.class_recordings import SOME_WORDS, ClassError, ClassRecordings, RecordedClass
+from app.runs import Report
 from app.services import Services, to_int16
 from app.tabs.finetune_panel import Form
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio
@@ -138,7 +139,7 @@ def _wire(
     part.forget.click(events.forget, [chosen, speaker, prompt], view, **private)
     page.load(lambda: gr.update(choices=classes.names()), None, chosen, **private)
     part.train.click(events.use, chosen, [tabs, form.source, form.a_class], **private)
-    model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+    model = {"api_visibility": "private", **parts.MODEL}
     part.search.click(_searching(services, classes), chosen, part.found, **model)
     made = part.download.click(events.bundle, chosen, part.file, **private)
     made.success(None, None, js=FILE_JS, **private)
@@ -242,9 +243,9 @@ def _searching(services: Services, classes: ClassRecordings) -> Callable[..., st
 
         def work() -> str:
             found, folder = classes.load(name or ""), classes.folder(name or "")
-            told = class_search.search_class(own, found, folder, lambda done: progress(done, desc="Listening"))
-            return class_search.found_html(told)
+            with own.running(own.run("class"), Report(progress, "Listening")) as report:
+                return class_search.found_html(class_search.search_class(own, found, folder, report))
 
-        return parts.readably(work)
+        return parts.to_the_end(work)
 
     return search

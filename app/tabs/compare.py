@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app import methods, parts, score_words
+from app.runs import Cancelled, Report
 from app.scoreboard import Scoreboard, compare
-from app.services import Cancelled, Services
+from app.services import Services
 from app.tokens import model_mark_html
 from pairalign.formats import AUDIO_SUFFIXES
 
@@ -56,16 +57,14 @@ def build(services: Services, audio: gr.Audio) -> None:
         """
         sources, own = parts.sources(audio, examples, files), parts.of_page(services, request)
 
-        def report(done: float) -> None:
-            progress(done, desc="Comparing")
-
+        report = Report(progress, "Comparing")
         try:
-            board = parts.readably(lambda: compare(own, sources, methods, report, own.page))
+            board = parts.readably(lambda: compare(own, sources, methods, report, own.run(bar.name)))
         except Cancelled:
             return gr.skip(), None  # the old result stays
         return board.to_document(), board
 
-    model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
+    model = {"show_progress_on": bar.status, **parts.MODEL}
     # two steps: the first is the public one and answers with the document alone, the second draws it
     started = bar.start.click(
         run, [audio, chosen, examples, files], [out.document, result], api_name="compare", **model

@@ -25,7 +25,7 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
 
     def draw(result: TokenizeResult | None, request: gr.Request) -> tuple[Any, ...]:
         own = parts.of_page(services, request)
-        reading = parts.readably(lambda: attention.read_attention(own, still_kept(result)))
+        reading = parts.to_the_end(lambda: attention.read_attention(own, still_kept(result)))
         return (
             attention.explanation_html(reading),
             attention.attention_figure(reading),
@@ -38,7 +38,7 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
     def follow(is_open: bool, result: TokenizeResult | None, request: gr.Request) -> tuple[Any, ...]:
         return draw(result, request) if is_open else (WAITING, None, "")
 
-    wiring = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "model", "concurrency_limit": 1}
+    wiring = {"show_progress": "hidden", "api_visibility": "private", **parts.MODEL}
     shown = [words, plot, table]
     panel.expand(expand, kept, [opened, *shown], **wiring)
     panel.collapse(lambda: False, None, opened, api_visibility="private", queue=False)

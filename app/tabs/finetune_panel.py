@@ -16,6 +16,7 @@ from app.class_recordings import ClassRecordings
 from app.tabs.run_panel import RunView
 from app.training_estimate import step_seconds
 from app.training_runs import TrainingError, TrainingRuns
+from app.uploads import keep
 from pairalign.formats import AUDIO_SUFFIXES
 from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings
@@ -191,7 +192,7 @@ def wire(
         show_progress="hidden",
         **private,
     )
-    form.estimate.click(tell, form.inputs, form.told, concurrency_id="model", concurrency_limit=1, **private)
+    form.estimate.click(tell, form.inputs, form.told, concurrency_id="estimate", concurrency_limit=1, **private)
     started = form.start.click(
         begin, [audio, *form.inputs], [view.run, form.told], show_progress_on=form.told, **private
     )
@@ -208,6 +209,8 @@ def _start(
         uploads = [*(files or ()), *([recording] if with_page and recording else ())]
         if not uploads:
             raise TrainingError("There are no recordings: choose files, or tick the recording above.")
+        for upload in uploads:
+            keep(upload)
     elif source == "class":
         data = str(classes.folder(a_class or ""))
     elif source == "archive":

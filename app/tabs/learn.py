@@ -12,6 +12,7 @@ import gradio as gr
 from app import parts, tokens
 from app.answers import Answer, answer
 from app.lessons import LESSONS, Lesson, lesson
+from app.runs import Report
 from app.services import Services
 from pairalign.audio import SAMPLE_RATE_HZ
 
@@ -59,9 +60,14 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> tuple[Any, ...]:
-        progress(0.1, desc="The model listens")
-        entries, own = parts.read_examples(), parts.of_page(services, request)
-        told = parts.readably(lambda: answer(own, name, entries))
+        own = parts.of_page(services, request)
+
+        def work() -> Answer:
+            with own.running(own.run("learn"), Report(progress, "The model listens")) as report:
+                report(0.1)
+                return answer(own, name, parts.read_examples())
+
+        told = parts.to_the_end(work)
         shown = answer_html(lesson(name), told, guessed) + tokens.model_mark_html(own.tokenizer().sha256)
         return shown, (SAMPLE_RATE_HZ, told.samples()) if told.clips else None
 
@@ -78,8 +84,7 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     chosen.change(show, chosen, [text, guess, found], **private)
-    model = {"concurrency_id": "model", "concurrency_limit": 1}
-    reveal.click(ask, [chosen, guess], [found, sound], show_progress_on=status, api_visibility="private", **model)
+    reveal.click(ask, [chosen, guess], [found, sound], show_progress_on=status, api_visibility="private", **parts.MODEL)
     driven = [component for named in controls.values() for component in named.values()]
     moved = attempt.click(drive, chosen, [audio, tabs, *driven], **private)
     moved.success(None, js=START_JS, api_visibility="private")

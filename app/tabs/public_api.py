@@ -13,7 +13,6 @@ from app.services import DEFAULT_METHODS, Services, opening
 
 def build(services: Services, audio: gr.Audio) -> None:
     """Wire the public events inside the current Blocks; `audio` is the page's recording."""
-    model = {"concurrency_id": "model", "concurrency_limit": 1}
     document = gr.JSON(visible=False, label="document")
     methods = gr.CheckboxGroup(
         list(services.methods()), value=list(DEFAULT_METHODS), visible=False, label="methods: kinds of token strings"
@@ -34,7 +33,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         (one character per token), the times of every token in seconds, the token rate and what ended the string.
         """
         own = parts.of_page(services, request)
-        return parts.readably(lambda: own.tokenize(audio, methods, run_id=own.page).to_document())
+        return parts.to_the_end(lambda: own.tokenize(audio, methods, run_id=own.run("api")).to_document())
 
     def regenerate(
         audio: str | None, wanted_tokens: int, beam: int, temperature: float, seed: int, request: gr.Request
@@ -57,7 +56,7 @@ def build(services: Services, audio: gr.Audio) -> None:
             found = rewriting.rewrite_opening(own, heard, options)
             return own.model_info().to_document() | {"file": Path(audio).name} | found.to_document()
 
-        return parts.readably(work)
+        return parts.to_the_end(work)
 
-    gr.Button(visible=False).click(tokenize, [audio, methods], document, api_name="tokenize", **model)
-    gr.Button(visible=False).click(regenerate, [audio, *numbers], document, api_name="regenerate", **model)
+    gr.Button(visible=False).click(tokenize, [audio, methods], document, api_name="tokenize", **parts.MODEL)
+    gr.Button(visible=False).click(regenerate, [audio, *numbers], document, api_name="regenerate", **parts.MODEL)

@@ -37,14 +37,13 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
             found = rewriting.rewrite(own, still_kept(result), rewriting.options_of(*values))
             return rewriting.rewriting_html(found, "pa-player")
 
-        return parts.readably(work)
+        return parts.to_the_end(work)
 
     start.click(
         write,
         [kept, wanted, beam, temperature, seed],
         told,
         api_visibility="private",
-        concurrency_id="model",
-        concurrency_limit=1,
+        **parts.MODEL,
     )
     return {"fn": lambda: EMPTY, "inputs": None, "outputs": told, "api_visibility": "private", "queue": False}

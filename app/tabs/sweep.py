@@ -12,7 +12,8 @@ from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.alignment import alignment_html
 from app.archives import Archives
 from app.parts import PRIVATE
-from app.services import Cancelled, Services
+from app.runs import Cancelled, Report
+from app.services import Services
 from app.tabs import sweep_average
 from app.tokens import model_mark_html
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
@@ -82,7 +83,7 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
         out = _lay_out_output()
         mean = sweep_average.lay_out_output()
     result = gr.State(None, time_to_live=KEPT_S)
-    model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
+    model = {"show_progress_on": bar.status, **parts.MODEL}
     numbers = [settings.kind, settings.stop, settings.step]
     inputs = [audio, *numbers, settings.start, settings.methods]
     # two steps: the first is the public one and answers with the document alone, the second draws it
@@ -124,13 +125,11 @@ def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
         checkpoint, model_sha256 and device. A recording without room for 3 s is swept with a shorter window_s.
         """
 
-        def report(done: float) -> None:
-            progress(done, desc="Sweeping")
-
+        report = Report(progress, "Sweeping")
         chosen = SweepSettings(kind, stop, step, start_s or 0.0, methods)
         own = parts.of_page(services, request)
         try:
-            found = parts.readably(lambda: sweep_one(own, audio, chosen, report, own.page))
+            found = parts.readably(lambda: sweep_one(own, audio, chosen, report, own.run("sweep")))
         except Cancelled:
             return gr.skip(), gr.skip()  # the old result stays
         return found.to_document(), found

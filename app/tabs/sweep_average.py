@@ -11,7 +11,8 @@ import gradio as gr
 from app import parts, sweep_figures, sweep_words
 from app.archives import Archives
 from app.recordings import Source
-from app.services import Cancelled, Services
+from app.runs import Cancelled, Report
+from app.services import Services
 from app.tokens import model_mark_html
 from app.trajectories import AverageResult, SweepSettings, sweep_average
 from pairalign.formats import AUDIO_SUFFIXES
@@ -103,13 +104,12 @@ def event(services: Services, archives: Archives) -> Callable[..., tuple[Any, ..
     ) -> tuple[Any, ...]:
         settings, own = SweepSettings(kind, stop, step, 0.0, methods), parts.of_page(services, request)
 
-        def report(done: float) -> None:
-            progress(done, desc="Sweeping")
+        report = Report(progress, "Sweeping")
 
         def work() -> AverageResult:
             kept = archives.sample(archive, services.allowed.archive_sample) if archive else []
             sources = parts.sources(audio, examples, files) + [Source(str(path), path.name) for path in kept]
-            return sweep_average(own, sources, settings, report, own.page)
+            return sweep_average(own, sources, settings, report, own.run("sweep"))
 
         try:
             found = parts.readably(work)

@@ -11,7 +11,8 @@ import numpy as np
 
 from app import figures, parts, tokens
 from app.result import TokenizeResult, still_kept
-from app.services import Cancelled, Services
+from app.runs import Cancelled, Report
+from app.services import Services
 from app.tabs import decoder_panel, public_api, rewriting_panel, saving
 from pairalign.audio import SAMPLE_RATE_HZ
 
@@ -54,9 +55,8 @@ def build(services: Services, audio: gr.Audio) -> None:
         [audio, methods],
         shown,
         show_progress_on=bar.status,
-        concurrency_id="model",
-        concurrency_limit=1,
         api_visibility="private",
+        **parts.MODEL,
     )
     for event in follow:
         started.success(**event)
@@ -70,12 +70,9 @@ def _runner(services: Services, outputs: int) -> Callable[..., tuple[Any, ...]]:
     def run(
         audio: str | None, methods: list[str], request: gr.Request, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
-        def report(done: float) -> None:
-            progress(done, desc="Tokenizing")
-
-        own = parts.of_page(services, request)
+        own, report = parts.of_page(services, request), Report(progress, "Tokenizing")
         try:
-            found = parts.readably(lambda: own.tokenize(audio, methods, progress=report, run_id=own.page))
+            found = parts.readably(lambda: own.tokenize(audio, methods, progress=report, run_id=own.run("tokenize")))
         except Cancelled:
             return (gr.skip(),) * outputs  # the old result stays
         return *_draw(found), replace(found, samples=np.empty(0, np.int16)), 0

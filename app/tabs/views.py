@@ -9,7 +9,8 @@ import gradio as gr
 
 from app import figures, parts, view_pair
 from app.alignment import alignment_html, alignment_numbers
-from app.services import Cancelled, Services
+from app.runs import Cancelled, Report
+from app.services import Services
 from app.tabs import view_inputs
 from app.tabs.view_inputs import QUICK, Inputs
 from app.tokens import model_mark_html
@@ -48,12 +49,10 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     result = gr.State(None, time_to_live=KEPT_S)
 
     def run(values: dict[Any, Any], request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        def report(done: float) -> None:
-            progress(done, desc="Comparing")
-
+        report = Report(progress, "Comparing")
         own = parts.of_page(services, request)
         try:
-            pair = parts.readably(lambda: _compare(own, inputs, values, report, own.page, values[result]))
+            pair = parts.readably(lambda: _compare(own, inputs, values, report, own.run(bar.name), values[result]))
         except Cancelled:
             return (gr.skip(),) * 5
         return pair, *_draw_alignment(pair)
@@ -61,7 +60,7 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     asked = {result, inputs.mode, inputs.method, inputs.audio, inputs.audio_b, inputs.start, inputs.start_b}
     for panel in inputs.panels:
         asked |= set(panel.controls.values())
-    model = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+    model = {"api_visibility": "private", **parts.MODEL}
     # a slider that moves during a run is heard when that run has ended;
     # the alignment, which one waits for, comes before the figures, which take the browser longer
     first = [result, out.empty, out.filled, out.numbers, out.aligned]
@@ -122,8 +121,8 @@ def _publish(services: Services, inputs: Inputs) -> None:
             apart_ms (mean distance of matched tokens in time of the source) and edits (op, a, b).
         """
         own = parts.of_page(services, request)
-        how = {"audio_b": audio_b, "start_b_s": start_b_s, "run_id": own.page}
-        return parts.readably(
+        how = {"audio_b": audio_b, "start_b_s": start_b_s, "run_id": own.run("api")}
+        return parts.to_the_end(
             lambda: view_pair.compare(own, audio, view_a, view_b, method, start_s, **how).to_document()
         )
 
@@ -132,7 +131,7 @@ def _publish(services: Services, inputs: Inputs) -> None:
         start_s, start_b_s = gr.Number(0.0, label="Start, s"), gr.Number(0.0, label="Start of B, s")
         answer, button = gr.JSON(label="Alignment"), gr.Button("Compare")
     asked = [inputs.audio, view_a, view_b, inputs.method, start_s, inputs.audio_b, start_b_s]
-    button.click(views, asked, answer, api_name="views", concurrency_id="model", concurrency_limit=1)
+    button.click(views, asked, answer, api_name="views", **parts.MODEL)
 
 
 def _lay_out_output() -> _Output:
@@ -167,7 +166,7 @@ def _wire_likelihood(services: Services, out: _Output, result: gr.State, drawn: 
         if pair.method != "pairalign":
             return '<p class="pa-note">Only PairAlign writes strings with probabilities: choose PairAlign tokens.</p>'
         others, own = view_pair.unrelated(parts.read_examples(), pair), parts.of_page(services, request)
-        work = lambda: view_pair.cross_likelihood(own, pair, others, own.page)  # noqa: E731
+        work = lambda: view_pair.cross_likelihood(own, pair, others, own.run("likelihood"))  # noqa: E731
         try:
             return likelihood_html(parts.readably(work))
         except Cancelled:

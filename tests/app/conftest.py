@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -50,14 +51,18 @@ def fitted_services(fitted_tokenizer) -> Services:
 
 
 @pytest.fixture(scope="session")
-def app_url(services: Services) -> Iterator[str]:
-    """Address of the app, launched as app.py does it but inside this process."""
+def app_blocks(services: Services) -> Iterator[gr.Blocks]:
+    """The app, launched as app.py does it but inside this process."""
     page = ui.build(services)
-    _, url, _ = page.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui.launch_options(services)
-    )
-    yield url
+    page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **ui.launch_options(services))
+    yield page
     page.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def app_url(app_blocks: gr.Blocks) -> str:
+    """Its address."""
+    return app_blocks.local_url
 
 
 @pytest.fixture

@@ -59,6 +59,12 @@ class Page:
         assert answer.status_code == 200, answer.text
         return answer.json()["event_id"]
 
+    def get(self, address: str) -> bytes:
+        """A file that the page refers to."""
+        answer = self._http.get(f"{self.url.removesuffix('/gradio_api')}{address}" if address[0] == "/" else address)
+        assert answer.status_code == 200, (address, answer.text)
+        return answer.content
+
     def messages(self) -> Iterator[dict[str, Any]]:
         """What the server says to this page until all of its events have ended."""
         with self._http.stream("GET", f"{self.url}/queue/data?session_hash={self.session}") as answer:

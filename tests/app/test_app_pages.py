@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gradio as gr
+import numpy as np
 import pytest
+import soundfile
+from gradio.route_utils import delete_files_created_by_app
 from pages import Page
 
-from app import view_pair
+from app import parts, view_pair
 from app.archives import Archives
+from app.class_recordings import ClassRecordings
 from app.live import LiveStreams
 from app.page_models import KEPT_LOADED
 from app.services import Services
@@ -177,3 +184,110 @@ def test_two_open_pages_get_their_own_headers_and_strings(
     assert results[other]["files"] == own["files"]
     header, again, *_ = one.run(one.event("pa-checkpoint"), services.given)
     assert again == own["model_sha256"] and again in header and sha not in header
+
+
+class TestAfterAnHour:
+    """What Gradio removes from the uploads once it is an hour old, removed at once."""
+
+    @pytest.fixture
+    def page(self, open_page: Callable[[], Page]) -> Page:
+        return open_page()
+
+    def events(self, page: Page, blocks: gr.Blocks) -> list[tuple[int, int]]:
+        """Events that choose an example, and how many there are to choose from."""
+        datasets = [one for one in page.config["components"] if one["type"] == "dataset"]
+        clicks = {one["targets"][0][0]: one["id"] for one in page.config["dependencies"] if one["targets"]}
+        return [(clicks[one["id"]], len(one["props"]["samples"])) for one in datasets]
+
+    def test_every_example_can_still_be_chosen_and_run(self, page: Page, app_blocks: gr.Blocks) -> None:
+        delete_files_created_by_app(app_blocks, age=-1)
+        chosen = [page.run(event, k) for event, count in self.events(page, app_blocks) for k in range(count)]
+        files = {update["value"]["path"]: update["value"] for updates in chosen for update in updates}
+        assert len(files) == len(parts.read_examples()) and len(chosen) > 2 * len(files), "of Tokenize and of Views"
+        for value in files.values():
+            assert page.get(value["url"]) == Path(value["path"]).read_bytes()
+        delete_files_created_by_app(app_blocks, age=-1)
+        shown = page.run(page.event("pa-tokenize"), next(iter(files.values())), ["vq"])
+        assert any("data-model" in str(value) for value in shown)
+
+    def test_an_upload_that_has_expired_is_asked_for_again(
+        self, page: Page, app_blocks: gr.Blocks, recordings: dict[str, Path]
+    ) -> None:
+        upload = page.upload(recordings["speech.wav"])
+        delete_files_created_by_app(app_blocks, age=-1)
+        for start, inputs in (("pa-tokenize", (["vq"],)), ("pa-compare", (["vq"], False, None))):
+            with pytest.raises(AssertionError, match=r"speech.wav is no longer on the server.* upload it again"):
+                page.run(page.event(start), upload, *inputs)
+
+    def test_an_upload_in_use_does_not_expire(
+        self, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recordings: dict[str, Path]
+    ) -> None:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+        (tmp_path / "uploads").mkdir()
+        own, upload = tmp_path / "own.wav", tmp_path / "uploads" / "speech.wav"
+        for path in (own, upload):
+            path.write_bytes(recordings["speech.wav"].read_bytes())
+            os.utime(path, (1, 1))
+            services.read(path)
+        assert upload.stat().st_mtime > 1, "it counts as new"
+        assert own.stat().st_mtime == 1, "files of one's own are left alone"
+
+
+@pytest.mark.parametrize("what", ["archive", "class"])
+def test_an_expired_upload_is_named_wherever_it_is_used(what: str, own: Archives, tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone.wav")
+    classes = ClassRecordings()
+    classes.create("words", "one")
+    act = {
+        "archive": lambda: own.add("mine", [gone]),
+        "class": lambda: classes.save_take("words", "ann", "one", gone),
+    }[what]
+    with pytest.raises(ValueError, match="gone.wav is no longer on the server.* upload it again"):
+        act()
+
+
+class TestRunsOfPages:
+    def running(self, services: Services, page: Page) -> list[str]:
+        return [run.name for run in services._runs._runs if run.name.split("/")[0] == page.session]
+
+    def until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.01)
+
+    def test_those_that_wait_say_for_how_many_and_end_when_their_page_is_closed(
+        self, open_page: Callable[[], Page], recordings: dict[str, Path], services: Services
+    ) -> None:
+        closed, other = open_page(), open_page()
+        inputs = [(page, page.upload(recordings["speech.wav"])) for page in (closed, other)]
+        with services._runs.turn("a long run"):  # it has the model
+            for page, upload in inputs:
+                page.send(page.event("pa-tokenize"), upload, ["vq"])
+                self.until(lambda page=page: self.running(services, page) == [f"{page.session}/tokenize"])
+            messages = other.messages()
+            progress = (one["progress_data"] for one in messages if one["msg"] == "progress")
+            words = next(one[0]["desc"] for one in progress if "ahead" in one[0]["desc"])
+            assert words == "2 runs are ahead of yours"
+            closed.close()
+            self.until(lambda: not self.running(services, closed))
+            words = next(one[0]["desc"] for one in progress if "ahead" in one[0]["desc"])
+            assert words == "1 run is ahead of yours"
+        assert next(one for one in messages if one["msg"] == "process_completed")["success"]
+
+    def test_a_short_recording_does_not_wait_for_a_long_one(
+        self, open_page: Callable[[], Page], speech: np.ndarray, services: Services, tmp_path: Path
+    ) -> None:
+        soundfile.write(tmp_path / "long.flac", np.tile(speech, 100), 16_000)
+        soundfile.write(tmp_path / "short.flac", np.tile(speech, 2)[:64_000], 16_000)
+        one, other = open_page(), open_page()
+        short = other.upload(tmp_path / "short.flac")
+        one.send(one.event("pa-tokenize"), one.upload(tmp_path / "long.flac"), ["pairalign", "vq"])
+        self.until(lambda: bool(services._runs._model._inside))
+        begun = time.monotonic()
+        other.run(other.event("pa-tokenize"), short, ["pairalign", "vq"])
+        waited_s = time.monotonic() - begun
+        assert self.running(services, one), "the long one is still at work"
+        one.close()
+        self.until(lambda: not self.running(services, one))
+        assert waited_s < 20, "some batches, on a busy machine"
