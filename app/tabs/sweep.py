@@ -13,7 +13,7 @@ from app.alignment import alignment_html
 from app.archives import Archives
 from app.parts import PRIVATE
 from app.services import Cancelled, Services
-from app.tabs import sweep_average
+from app.tabs import runs, sweep_average
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.sweeps.sweep import KINDS
@@ -84,6 +84,8 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
     numbers = [settings.kind, settings.stop, settings.step]
     inputs = [audio, *numbers, settings.start, settings.methods]
+    runs.watch("sweep", bar.start, [audio])
+    runs.watch("average", many.start, [audio, many.examples, many.archive, many.files])
     # two steps: the first is the public one and answers with the document alone, the second draws it
     swept = bar.start.click(_event(services), inputs, [out.document, result], api_name="sweep", **model)
     drawn = swept.success(_draw, [result, out.method], [mean.filled, *out.drawn], **PRIVATE)
@@ -93,7 +95,9 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     averaged = many.start.click(
         sweep_average.event(services, archives), mean_inputs, mean_outputs, api_visibility="private", **model
     )
-    parts.wire_stop(services, bar, [swept, averaged])
+    runs.ends("sweep", swept)
+    runs.ends("average", averaged)
+    runs.stops(parts.wire_stop(services, bar, [swept, averaged]), "sweep", "average")
     _wire_settings(services, audio, settings)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
