@@ -8,19 +8,30 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from app.colours import hue, oklch_hex, token_colour
+from app.colours import oklch_hex, token_colour
 from app.methods import LOOKS
 from app.result import Envelope, MelImage, TokenizeResult
 from pairalign.strings import TokenString
 
-LANE_BARS = 600  # up to here a token is one rectangle with its glyph; above, a lane is one image row
+LANE_BARS = 600  # up to here a token is one rectangle with its glyph; above, a lane shows how dense the tokens lie
 LANE_COLUMNS = 1_500
+DENSITY_COLUMNS = 9  # averaged: single columns of a long recording hold too few tokens to tell anything
+DENSITY_SCALE = [[0.0, "#eef0ff"], [1.0, "#4338ca"]]
 METHOD_LABELS = {name: look.label for name, look in LOOKS.items()}
 WAVE_COLOUR = "#6b7ff0"
 TEXT_COLOUR = "#7c8496"  # readable on white and on black; the page's stylesheet replaces it by the theme's own
 GRID_COLOUR = "rgba(128,136,152,0.22)"
 LANE_TEXT_COLOUR = "#10131a"
 GLYPH_FONT = "DejaVu Sans, Noto Sans, Arial, sans-serif"
+BAR_STYLE: dict[str, Any] = {
+    "offset": 0,
+    "textposition": "inside",
+    "insidetextanchor": "middle",
+    "textangle": 0,
+    "textfont": {"color": LANE_TEXT_COLOUR, "size": 14, "family": GLYPH_FONT},
+    "hovertemplate": "%{hovertext}<extra></extra>",
+    "showlegend": False,
+}
 # heights in pixels, top to bottom; the figure grows by one lane per string
 WAVE_PX, MEL_PX, LANE_PX, GAP_PX, AXIS_PX, TOP_PX = 84, 150, 44, 12, 34, 8
 
@@ -44,6 +55,13 @@ def make_figure(result: TokenizeResult) -> go.Figure:
         figure.add_traces([trace.update(xaxis="x", yaxis="y" if number == 1 else f"y{number}") for trace in traces])
         top_px += px + GAP_PX
     figure.update_layout(_layout(result.duration_s, plot_px + AXIS_PX + TOP_PX, f"y{len(panels)}"))
+    if any(len(string) > LANE_BARS for string in result.strings.values()):
+        # assets/zoom.js draws the tokens of what is visible, in the same way
+        hues = [oklch_hex(degree) for degree in range(360)]
+        figure.update_layout(meta={"hues": hues, "bar": BAR_STYLE})
+        figure.layout.uniformtext = (
+            None  # fitting the texts again at every zoom takes seconds; the script leaves out some
+        )
     return figure
 
 
@@ -81,8 +99,8 @@ def mel_trace(mel: MelImage) -> go.Heatmap:
 
 
 def lane_trace(string: TokenString, label: str) -> go.Bar | go.Heatmap:
-    """One token string on the time axis: a rectangle per token, or one image row when there are very many."""
-    return _lane_bars(string, label) if len(string) <= LANE_BARS else _lane_image(string, label)
+    """One token string on the time axis: a rectangle per token, or how dense they lie when there are very many."""
+    return _lane_bars(string, label) if len(string) <= LANE_BARS else _lane_density(string, label)
 
 
 def _lane_bars(string: TokenString, label: str) -> go.Bar:
@@ -94,39 +112,41 @@ def _lane_bars(string: TokenString, label: str) -> go.Bar:
         x=[round(start, 4) for start, _ in string.spans_s],
         y=[1] * len(string),
         width=[round(max(end - start, 1e-3), 4) for start, end in string.spans_s],
-        offset=0,
         marker={"color": [token_colour(i) for i in string.ids], "line": {"width": 1, "color": "rgba(255,255,255,0.8)"}},
         text=list(string.text),
-        textposition="inside",
-        insidetextanchor="middle",
-        textangle=0,
-        textfont={"color": LANE_TEXT_COLOUR, "size": 14, "family": GLYPH_FONT},
         hovertext=hover,
-        hovertemplate="%{hovertext}<extra></extra>",
         name=label,
         meta=string.method,
-        showlegend=False,
+        **BAR_STYLE,
     )
 
 
-def _lane_image(string: TokenString, label: str) -> go.Heatmap:
-    """The token sounding in the middle of each column, coloured by its hue."""
+def _lane_density(string: TokenString, label: str) -> go.Heatmap:
+    """Tokens per second around each moment, without borders: none of a single token could be seen at this scale.
+
+    Every column also names the token that sounds in its middle: its number and id.
+    """
     step_s = string.duration_s / LANE_COLUMNS
     starts = np.array([start for start, _ in string.spans_s])
     middles = (np.arange(LANE_COLUMNS) + 0.5) * step_s
     index = np.clip(np.searchsorted(starts, middles, side="right") - 1, 0, len(string) - 1)
-    ids = np.array(string.ids)[index]
+    counts = np.histogram(starts, LANE_COLUMNS, (0.0, string.duration_s))[0]
+    columns = np.ones(DENSITY_COLUMNS)
+    # at both ends fewer columns are averaged
+    rates = np.convolve(counts, columns, "same") / np.convolve(np.ones(LANE_COLUMNS), columns, "same") / step_s
     return go.Heatmap(
-        z=[[round(hue(int(token_id)), 1) for token_id in ids]],
-        customdata=[np.stack([index + 1, ids], axis=1).tolist()],
+        z=[[round(float(rate), 1) for rate in rates]],
+        customdata=[np.stack([index + 1, np.array(string.ids)[index]], axis=1).tolist()],
         x0=step_s / 2,
         dx=step_s,
         y=[0.5],
         zmin=0,
-        zmax=360,
-        colorscale=[[turn / 36, oklch_hex(turn * 10.0)] for turn in range(37)],
+        zmax=float(rates.max()),
+        zsmooth="best",
+        colorscale=DENSITY_SCALE,
         showscale=False,
-        hovertemplate=label + " token %{customdata[0]}<br>id %{customdata[1]}<br>%{x:.2f} s<extra></extra>",
+        hovertemplate=label + " token %{customdata[0]}<br>id %{customdata[1]}<br>%{x:.2f} s<br>"
+        "about %{z:.0f} tokens per second: zoom in to see each<extra></extra>",
         name=label,
         meta=string.method,
     )

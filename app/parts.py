@@ -23,11 +23,11 @@ LOG = logging.getLogger(__name__)
 EXAMPLES_DIR = Path(__file__).resolve().parent / "examples"
 ERROR_SHOWN_S = 20
 RESULT_TTL_S = 120  # a result waits that long between the run and its drawing, then its memory is freed
-# presses the button that starts the open tab's run; pages hold one such button per tab
-START_JS = "() => [...document.querySelectorAll('.pa-start')].find((button) => button.offsetParent)?.click()"
 # options of events that use the model: they start at once and wait for their turn in app/turns.py, which says for whom;
 # some threads stay free for all other events
 MODEL = {"concurrency_id": "runs", "concurrency_limit": 24}
+# presses the button that starts the open tab's run; what runs there already is stopped first
+START_JS = "() => { window.PairAlign.start(); }"  # runs.js
 PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}  # options of the page's own events
 _Result = TypeVar("_Result")
 
@@ -56,13 +56,13 @@ def run_bar(name: str, label: str, hint: str = "<kbd>Ctrl</kbd> <kbd>Enter</kbd>
     return RunBar(name, start, stop, status)
 
 
-def wire_stop(services: Services, bar: RunBar, events: list[Any]) -> None:
-    """Let Stop end `events`, which run as `Services.run` of the bar's name."""
+def wire_stop(services: Services, bar: RunBar, events: list[Any]) -> Any:
+    """Let Stop end `events`, which run as `Services.run` of the bar's name; returns the event of its having done so."""
 
     def cancel(request: gr.Request) -> None:
         services.stop(services.of(run_id(request)).run(bar.name))
 
-    bar.stop.click(cancel, cancels=events, queue=False, show_progress="hidden", api_visibility="private")
+    return bar.stop.click(cancel, cancels=events, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def player(elem_id: str, label: str, visible: bool = True) -> gr.Audio:

@@ -103,8 +103,18 @@ def page_tokens(string: TokenString, page: int) -> range:
 
 def page_words(page: int, duration_s: float) -> str:
     """'0:00–1:00 of 30:00'."""
-    start_s, end_s = page * PAGE_S, min((page + 1) * PAGE_S, duration_s)
+    start_s, end_s = _page_span(page, duration_s)
     return f"{_clock(start_s)}–{_clock(end_s)} of {_clock(duration_s)}"
+
+
+def place_html(page: int, duration_s: float) -> str:
+    """Which part is shown, in words and, for the figure, in seconds."""
+    start_s, end_s = _page_span(page, duration_s)
+    return f'<p class="pa-place" role="status" data-part="{start_s:g} {end_s:g}">{page_words(page, duration_s)}</p>'
+
+
+def _page_span(page: int, duration_s: float) -> tuple[float, float]:
+    return page * PAGE_S, min((page + 1) * PAGE_S, duration_s)
 
 
 def _clock(seconds: float) -> str:

@@ -1,7 +1,7 @@
 // Makes files in the page and saves them: texts that the server wrote, sound as WAV, a zip of everything.
 (() => {
   "use strict";
-  const { one, all, seconds, recording, say } = window.PairAlign;
+  const { one, seconds, recording, say } = window.PairAlign;
   const MEMBERS_BIT = 0x0800; // names in a zip are UTF-8
   const text = new TextEncoder();
 
@@ -69,25 +69,14 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
 
-  // The token that had the focus last stays chosen while one goes to the button, until Escape or the next result.
-  const chosen = () => one("#pa-results .pa-chip[data-chosen]");
-  function choose(chip) {
-    all(".pa-chip[data-chosen]").forEach((other) => other.removeAttribute("data-chosen"));
-    if (chip) chip.dataset.chosen = "";
-    const button = one("#pa-save-wav");
-    if (button) button.textContent = chip ? `WAV of token ${chip.getAttribute("aria-label").match(/\d+/)}` : "WAV";
-  }
-  document.addEventListener("focusin", (event) => {
-    const chip = event.target.closest?.("#pa-results .pa-chip");
-    if (chip || !chosen()) choose(chip); // a new result has taken the chosen one away
-  });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") choose(null); });
-
+  // The selected tokens (selection.js), or all of the recording where none is selected, or `whole` is wanted.
   async function sound(stem, whole) {
-    const chip = whole ? null : chosen();
-    const buffer = await recording(chip?.closest(".pa-lane") ?? one("#pa-results .pa-lane"));
-    const [from, to] = chip ? seconds(chip) : [0, buffer.duration];
-    return [`${stem}${chip ? `_${from.toFixed(2)}-${to.toFixed(2)}s` : ""}.wav`, wav(buffer, from, to)];
+    const chips = whole ? [] : window.PairAlign.selection();
+    const buffer = await recording(chips[0]?.closest(".pa-lane") ?? one("#pa-results .pa-lane"));
+    const spans = chips.map(seconds);
+    const from = chips.length ? Math.min(...spans.map(([start]) => start)) : 0;
+    const to = chips.length ? Math.max(...spans.map(([, end]) => end)) : buffer.duration;
+    return [`${stem}${chips.length ? `_${from.toFixed(2)}-${to.toFixed(2)}s` : ""}.wav`, wav(buffer, from, to)];
   }
 
   // Saves what app/exports.py put together: {stem, sound, zipped, texts: {name: text}}.
@@ -96,7 +85,7 @@
     try {
       if (wanted) files.push(await sound(stem, zipped));
     } catch (error) {
-      return say(`Cannot save: ${error.message}`);
+      return say(`Cannot save: ${error.message}`, true);
     }
     if (zipped) return save(`${stem}.zip`, zip(files));
     return files.forEach(([name, bytes]) => save(name, [bytes]));

@@ -95,13 +95,23 @@
   function wire(figure) {
     figure.paWired = true;
     const id = figure.closest(".pa-plot").id;
-    const chipOf = ({ points: [point] }) => {
-      const lane = one(`.pa-lane[data-figure~="${id}"][data-method="${CSS.escape(String(point.data.meta ?? ""))}"]`);
+    const tokenOf = ({ points: [point] }) => {
+      const method = String(point.data.meta ?? "");
+      const lane = one(`.pa-lane[data-figure~="${id}"][data-method="${CSS.escape(method)}"]`);
       const index = point.customdata ? point.customdata[0] - 1 : point.pointNumber;
+      return { method, lane, index };
+    };
+    const chipOf = (event) => {
+      const { lane, index } = tokenOf(event);
       return lane && all(".pa-chip", lane)[index - Number(lane.dataset.first ?? 0)];
     };
     const unmark = () => all(".pa-chip[data-hover]").forEach((chip) => chip.removeAttribute("data-hover"));
-    figure.on("plotly_click", (event) => chipOf(event)?.click());
+    figure.on("plotly_click", (event) => {
+      const chip = chipOf(event);
+      if (chip) return chip.click();
+      const { lane, method, index } = tokenOf(event);
+      window.PairAlign.playToken(lane, method, index); // zoom.js: a token of another part
+    });
     figure.on("plotly_hover", (event) => {
       unmark();
       const chip = chipOf(event);

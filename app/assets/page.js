@@ -59,7 +59,7 @@
     try {
       buffer = await recording(lane);
     } catch (error) {
-      return say(`Cannot play: ${error.message}`);
+      return say(`Cannot play: ${error.message}`, true);
     }
     stop(); // another chip may have been pressed while the recording was loading
     paused = null;
@@ -130,7 +130,13 @@
     mark.style.width = `${Math.max(right - left, 2)}px`;
   }
 
-  const say = (text) => { const status = one("[data-status]"); if (status) status.textContent = text; };
+  // In the status of what is on the screen: every tab has its own. A problem is shown, other words are for ears only.
+  function say(text, problem = false) {
+    all("[data-status]").filter((status) => status.offsetParent).forEach((status) => {
+      status.textContent = text;
+      status.classList.toggle("pa-sr", !problem);
+    });
+  }
 
   async function copy(button, text) {
     try {

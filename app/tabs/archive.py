@@ -24,7 +24,7 @@ from app.methods import LOOKS
 from app.parts import PRIVATE
 from app.runs import Cancelled, Report
 from app.services import Services
-from app.tabs import archive_adding, archive_api, archive_query
+from app.tabs import archive_adding, archive_api, archive_query, runs
 from app.tabs.archive_query import Query
 from app.tokens import model_mark_html
 from pairalign.archive.ingest import Progress
@@ -34,6 +34,9 @@ PROGRESS = gr.Progress()
 KEPT_S = 3_600  # the kinds of strings can be switched for that long
 GONE = "This search is no longer kept on the server. Press Search again."
 TAKEN_JS = "(name) => [name, window.PairAlign.handed()]"  # archive.js
+# a typed string is looked for without the recording, a recording without the string
+SEARCHED_JS = """(audio, name, source, text, mode, start, length) =>
+  [name, mode, ...(source === 'text' ? [text] : [audio, start, length])]"""
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,18 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     search, drawn = _searcher(services, archives, warm), [result, *out.drawn]
     wiring = {"show_progress_on": bar.status, "api_visibility": "private", **parts.MODEL}
     handed = _hand_over(services, archives, opened, query, method)
+    sources = [audio, opened.name, query.source, query.text, query.mode, query.start, query.length]
+    runs.watch("archive", bar.start, sources, SEARCHED_JS)
+    runs.begins("archive", handed, sources, SEARCHED_JS)
     searched = [bar.start.click(search, inputs, drawn, **wiring), handed.success(search, inputs, drawn, **wiring)]
     switched = method.input(_switch, [result, method], out.drawn, **PRIVATE)
     for one in (*searched, switched):
         one.success(_spreader(services, archives), [result, method], out.spread, **PRIVATE)
-    parts.wire_stop(services, bar, searched)
+    for one in searched:
+        runs.ends("archive", one)
+    for added in adding:
+        runs.outdated("archive", added)
+    runs.stops(parts.wire_stop(services, bar, searched), "archive")
     archive_query.wire(audio, query)
     archive_api.build(services, archives, audio)
 

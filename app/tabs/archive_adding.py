@@ -11,6 +11,7 @@ import gradio as gr
 from app import archive_words, parts
 from app.archives import Archives
 from app.services import Services
+from app.tabs import runs
 from pairalign.archive.ingest import Progress
 from pairalign.formats import AUDIO_SUFFIXES
 
@@ -102,6 +103,7 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
 
     private = {"api_visibility": "private"}
     made = part.create.click(make, part.fresh, [name, part.fresh, part.status], show_progress="hidden", **private)
+    runs.clear_message("pa-archive-added", part.start)
     # searching goes on meanwhile: both share the model batch by batch
     added = part.start.click(
         add,
@@ -112,5 +114,6 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
         concurrency_limit=1,
         **private,
     )
+    runs.keep_message("pa-archive-added", added)
     part.stop.click(cancel, queue=False, show_progress="hidden", **private)
     return [made, added]

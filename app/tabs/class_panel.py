@@ -141,6 +141,7 @@ def _wire(
     part.train.click(events.use, chosen, [tabs, form.source, form.a_class], **private)
     model = {"api_visibility": "private", **parts.MODEL}
     part.search.click(_searching(services, classes), chosen, part.found, **model)
+    chosen.change(None, None, part.found, js="() => ''", **private)  # it is of the class before
     made = part.download.click(events.bundle, chosen, part.file, **private)
     made.success(None, None, js=FILE_JS, **private)
     part.delete.click(events.delete, chosen, [*view, part.found], js=DELETE_JS, **private)

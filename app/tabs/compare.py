@@ -11,6 +11,7 @@ from app import methods, parts, score_words
 from app.runs import Cancelled, Report
 from app.scoreboard import Scoreboard, compare
 from app.services import Services
+from app.tabs import runs
 from app.tokens import model_mark_html
 from pairalign.formats import AUDIO_SUFFIXES
 
@@ -65,13 +66,15 @@ def build(services: Services, audio: gr.Audio) -> None:
         return board.to_document(), board
 
     model = {"show_progress_on": bar.status, **parts.MODEL}
+    runs.watch("compare", bar.start, [audio, examples, files])
     # two steps: the first is the public one and answers with the document alone, the second draws it
     started = bar.start.click(
         run, [audio, chosen, examples, files], [out.document, result], api_name="compare", **model
     )
     drawn = [out.empty, out.filled, out.source, out.bars, out.sentences, out.table, result]
     started.success(_draw, result, drawn, show_progress="hidden", api_visibility="private")
-    parts.wire_stop(services, bar, [started])
+    runs.ends("compare", started)
+    runs.stops(parts.wire_stop(services, bar, [started]), "compare")
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
 
 

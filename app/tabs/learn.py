@@ -14,15 +14,17 @@ from app.answers import Answer, answer
 from app.lessons import LESSONS, Lesson, lesson
 from app.runs import Report
 from app.services import Services
+from app.tabs import runs
 from pairalign.audio import SAMPLE_RATE_HZ
 
 PLAYER_ID = "pa-learn-player"
 # a tab is put on the page when it is first opened: its start button may take a moment to appear
 START_JS = """async () => {
-  const shown = () => [...document.querySelectorAll('.pa-start:not(#pa-reveal)')].find((button) => button.offsetParent);
+  const all = () => [...document.querySelectorAll(':is(.pa-start, .pa-stop):not(#pa-reveal)')];
+  const shown = () => all().find((one) => one.offsetParent);
   for (let waited = 0; !shown() && waited < 10_000; waited += 100) await new Promise((done) => setTimeout(done, 100));
   await new Promise((done) => setTimeout(done, 300));
-  shown()?.click();
+  window.PairAlign.start();
 }"""
 Controls = Mapping[str, Mapping[str, gr.components.Component]]
 
@@ -84,7 +86,10 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
 
     private = {"api_visibility": "private", "show_progress": "hidden"}
     chosen.change(show, chosen, [text, guess, found], **private)
-    reveal.click(ask, [chosen, guess], [found, sound], show_progress_on=status, api_visibility="private", **parts.MODEL)
+    runs.watch("reveal", reveal, [])
+    options = {"show_progress_on": status, "api_visibility": "private", **parts.MODEL}
+    asked = reveal.click(ask, [chosen, guess], [found, sound], **options)
+    runs.ends("reveal", asked)
     driven = [component for named in controls.values() for component in named.values()]
     moved = attempt.click(drive, chosen, [audio, tabs, *driven], **private)
     moved.success(None, js=START_JS, api_visibility="private")

@@ -14,7 +14,7 @@ from app.archives import Archives
 from app.parts import PRIVATE
 from app.runs import Cancelled, Report
 from app.services import Services
-from app.tabs import sweep_average
+from app.tabs import runs, sweep_average
 from app.tokens import model_mark_html
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
@@ -86,6 +86,8 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     model = {"show_progress_on": bar.status, **parts.MODEL}
     numbers = [settings.kind, settings.stop, settings.step]
     inputs = [audio, *numbers, settings.start, settings.methods]
+    runs.watch("sweep", bar.start, [audio])
+    runs.watch("average", many.start, [audio, many.examples, many.archive, many.files])
     # two steps: the first is the public one and answers with the document alone, the second draws it
     swept = bar.start.click(_event(services), inputs, [out.document, result], api_name="sweep", **model)
     drawn = swept.success(_draw, [result, out.method], [mean.filled, *out.drawn], **PRIVATE)
@@ -95,7 +97,9 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     averaged = many.start.click(
         sweep_average.event(services, archives), mean_inputs, mean_outputs, api_visibility="private", **model
     )
-    parts.wire_stop(services, bar, [swept, averaged])
+    runs.ends("sweep", swept)
+    runs.ends("average", averaged)
+    runs.stops(parts.wire_stop(services, bar, [swept, averaged]), "sweep", "average")
     _wire_settings(services, audio, settings)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")

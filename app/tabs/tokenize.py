@@ -13,7 +13,7 @@ from app import figures, parts, tokens
 from app.result import TokenizeResult, still_kept
 from app.runs import Cancelled, Report
 from app.services import Services
-from app.tabs import decoder_panel, public_api, rewriting_panel, saving
+from app.tabs import decoder_panel, public_api, rewriting_panel, runs, saving
 from pairalign.audio import SAMPLE_RATE_HZ
 
 PROGRESS = gr.Progress()
@@ -22,6 +22,8 @@ CHOSEN = METHODS[:3]
 METHODS_HINT = "VQ names every 20 ms; Viterbi-VQ avoids changes that do not last; BPE joins frequent neighbours."
 KEPT_S = 3_600  # the accordions, the pager and the files need the result; its sound is in the page
 FIGURE_IDS = f"pa-plot {decoder_panel.PLOT_ID}"
+DRAWABLE_JS = "(document) => { window.PairAlign.drawable(document); }"  # zoom.js
+PART_JS = "(place) => { window.PairAlign.showPart(place); }"  # zoom.js
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def build(services: Services, audio: gr.Audio) -> None:
             out = _lay_out_output(empty, filled, kept, page)
             follow = [decoder_panel.build(services, kept), rewriting_panel.build(services, kept)]
     shown = [*vars(out).values(), kept, page]
+    runs.watch("tokenize", bar.start, [audio])
     started = bar.start.click(
         _runner(services, len(shown)),
         [audio, methods],
@@ -58,9 +61,11 @@ def build(services: Services, audio: gr.Audio) -> None:
         api_visibility="private",
         **parts.MODEL,
     )
+    started.success(None, out.document, js=DRAWABLE_JS, api_visibility="private")
     for event in follow:
         started.success(**event)
-    parts.wire_stop(services, bar, [started])
+    runs.ends("tokenize", started)
+    runs.stops(parts.wire_stop(services, bar, [started]), "tokenize")
     public_api.build(services, audio)
 
 
@@ -106,13 +111,14 @@ def _lay_out_output(empty: gr.HTML, filled: gr.Column, kept: gr.State, page: gr.
     with gr.Accordion("JSON", open=False):
         document = gr.JSON(show_label=False, max_height=360)
     for button, step in ((previous, -1), (following, 1)):
-        button.click(
+        turned = button.click(
             _turner(step),
             [kept, page],
             [strings, place, table, page],
             show_progress="hidden",
             api_visibility="private",
         )
+        turned.success(None, place, js=PART_JS, api_visibility="private")
     return _Output(empty, filled, numbers, player, plot, strings, pager, place, table, document)
 
 
@@ -130,7 +136,7 @@ def _turner(step: int) -> Callable[..., tuple[Any, ...]]:
 def _page(found: TokenizeResult, page: int) -> tuple[str, str, str]:
     return (
         tokens.strings_html(found, page, FIGURE_IDS),
-        f'<p class="pa-place" role="status">{tokens.page_words(page, found.duration_s)}</p>',
+        tokens.place_html(page, found.duration_s),
         tokens.table_html(found, page),
     )
 

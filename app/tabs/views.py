@@ -11,7 +11,7 @@ from app import figures, parts, view_pair
 from app.alignment import alignment_html, alignment_numbers
 from app.runs import Cancelled, Report
 from app.services import Services
-from app.tabs import view_inputs
+from app.tabs import runs, view_inputs
 from app.tabs.view_inputs import QUICK, Inputs
 from app.tokens import model_mark_html
 from app.view_html import EMPTY_HTML, likelihood_html, side_html
@@ -64,10 +64,12 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     # a slider that moves during a run is heard when that run has ended;
     # the alignment, which one waits for, comes before the figures, which take the browser longer
     first = [result, out.empty, out.filled, out.numbers, out.aligned]
+    runs.watch("views", bar.start, [inputs.audio, inputs.mode, inputs.audio_b])
     started = bar.start.click(run, asked, first, show_progress_on=bar.status, trigger_mode="always_last", **model)
     drawing = [*out.titles, *out.players, *out.plots, inputs.start, inputs.start_b, out.document]
     drawn = started.success(_draw_sides, result, drawing, **QUICK)
-    parts.wire_stop(services, bar, [started])
+    runs.ends("views", started)
+    runs.stops(parts.wire_stop(services, bar, [started]), "views")
     view_inputs.wire(inputs)
     _wire_likelihood(services, out, result, drawn, model)
     _publish(services, inputs)
