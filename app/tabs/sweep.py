@@ -97,7 +97,7 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     _wire_settings(services, audio, settings)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
-    return {"kind": settings.kind, "stop": settings.stop, "step": settings.step}
+    return vars(settings)
 
 
 def _event(services: Services) -> Callable[..., tuple[Any, Any]]:

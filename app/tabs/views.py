@@ -40,7 +40,7 @@ class _Output:
 def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Component]:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
 
-    Returns: the controls that a lesson may set, by name; those of view B are called as `ViewSettings` calls them.
+    Returns: the controls that a lesson may set, by name.
     """
     inputs, bar = view_inputs.lay_out(services, audio)
     out = _lay_out_output()
@@ -72,7 +72,7 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     view_inputs.wire(inputs)
     _wire_likelihood(services, out, result, drawn, model)
     _publish(services, inputs)
-    return {"mode": inputs.mode, "audio_b": inputs.audio_b, **inputs.panels[1].controls}
+    return inputs.named()
 
 
 def _compare(
