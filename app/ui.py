@@ -10,7 +10,7 @@ import gradio as gr
 from app import parts
 from app.archives import Archives
 from app.services import Services
-from app.tabs import archive, compare, learn, live, model_choice, sweep, tokenize, train, views
+from app.tabs import archive, card_saving, compare, learn, live, model_choice, sweep, tokenize, train, views
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CACHE_CHECK_S, CACHE_S = 600, 3_600  # how often uploads are looked through, and how old they become
@@ -24,6 +24,7 @@ def build(services: Services) -> gr.Blocks:
     archives = Archives(services)
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_CHECK_S, CACHE_S)) as page:
         checkpoint = model_choice.build(services, page)
+        card_saving.build(services)
         audio = parts.recording(services)
         controls = {}
         with gr.Tabs(elem_id="pa-tabs") as tabs:
