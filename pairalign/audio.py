@@ -10,15 +10,17 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from pairalign.containers import AudioError
 from pairalign.downmix import Downmix
+from pairalign.errors import AudioError
 from pairalign.resample import resample_blocks
-from pairalign.sound_file import AudioLimits, check_format, opened, shown_name
+from pairalign.sound_file import AudioLimits, check_format, opened
+from pairalign.source import STDIN, AudioSource, source_name
 
 __all__ = [
     "SAMPLE_RATE_HZ",
@@ -36,22 +38,32 @@ SAMPLE_RATE_HZ = 16_000
 _BLOCK_S = 10
 
 
-def read_audio(path: str | os.PathLike[str], limits: AudioLimits | None = None) -> np.ndarray:
-    """The recording at `path`: mono float32, 16 kHz, in [-1, 1]. Channels are averaged, a peak above 1 scaled down."""
+def read_audio(source: AudioSource, limits: AudioLimits | None = None, notes: list[str] | None = None) -> np.ndarray:
+    """A recording: mono float32, 16 kHz, in [-1, 1]. Channels are averaged, a peak above 1 scaled down.
+
+    Args:
+        source: a path, "-" for standard input, a binary file object (read from its start), or the bytes of a file.
+        notes: a list to which a remark on a file that was read, but is unusual, is appended.
+    Raises: AudioError that names the recording, for what cannot be read or is not within the limits.
+    """
     limits = limits or AudioLimits()
-    with opened(path, limits) as sound:
+    if isinstance(source, str) and source == STDIN:
+        source = sys.stdin.buffer
+    with opened(source, limits) as sound:
+        if sound.note and notes is not None:
+            notes.append(f"{source_name(source)}: {sound.note}")
         return _finish(sound.blocks(), sound.rate_hz, limits)
 
 
-def read_parts(path: str | os.PathLike[str], part_s: float, limits: AudioLimits | None = None) -> Iterator[np.ndarray]:
-    """The recording at `path` in parts of `part_s` seconds, so that memory stays bounded; as `read_audio` otherwise.
+def read_parts(source: AudioSource, part_s: float, limits: AudioLimits | None = None) -> Iterator[np.ndarray]:
+    """A recording in parts of `part_s` seconds, so that memory stays bounded; as `read_audio` otherwise.
 
     Up to half a second of remainder belongs to the last part. A peak above 1 is scaled down in its own part. What only
     the whole recording can tell (silence, a file cut off) is raised after the last part.
     """
     limits = limits or AudioLimits()
     size, remainder = round(part_s * SAMPLE_RATE_HZ), round(0.5 * SAMPLE_RATE_HZ)
-    with opened(path, limits) as sound:
+    with opened(source, limits) as sound:
         mix, held = Downmix(), np.zeros(0, np.float32)
         for block in resample_blocks(mix(sound.blocks()), sound.rate_hz, SAMPLE_RATE_HZ):
             held = np.concatenate([held, block])
@@ -98,9 +110,9 @@ def write_audio(path: str | os.PathLike[str], wave: np.ndarray, rate_hz: int = S
     formats = {".wav": "WAV", ".flac": "FLAC"}
     kind = formats.get(Path(path).suffix.lower())
     if kind is None:
-        raise AudioError(f"{shown_name(path)}: can write {' and '.join(formats)} only. Choose one of these extensions")
+        raise AudioError(f"{source_name(path)}: can write {' and '.join(formats)} only. Choose one of these extensions")
     if not np.isfinite(wave).all():
-        raise AudioError(f"{shown_name(path)}: the samples hold NaN or infinite values; nothing was written")
+        raise AudioError(f"{source_name(path)}: the samples hold NaN or infinite values; nothing was written")
     memory = io.BytesIO()
     soundfile.write(memory, np.clip(wave, -1.0, 1.0), rate_hz, format=kind, subtype="PCM_16")
     atomic_write_bytes(Path(path), memory.getvalue())

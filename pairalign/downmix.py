@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from pairalign.containers import AudioError
+from pairalign.errors import AudioError
 
 SILENCE_PEAK_DBFS = -70.0
 CANCELLATION_DB = -40.0

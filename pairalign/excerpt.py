@@ -6,7 +6,6 @@ The same checks as in `audio.read_audio` come before any decoder sees the file.
 from __future__ import annotations
 
 import math
-import os
 
 import numpy as np
 
@@ -14,17 +13,16 @@ from pairalign.audio import SAMPLE_RATE_HZ, AudioError, within_one
 from pairalign.downmix import Downmix
 from pairalign.resample import resample_blocks
 from pairalign.sound_file import AudioLimits, opened
+from pairalign.source import AudioSource
 
 
-def header_duration_s(path: str | os.PathLike[str], limits: AudioLimits | None = None) -> float:
+def header_duration_s(path: AudioSource, limits: AudioLimits | None = None) -> float:
     """Seconds that the header promises, 0 when it does not say. Raises: AudioError for a file not to be decoded."""
     with opened(path, limits or AudioLimits()) as sound:
-        return sound.frames / sound.rate_hz
+        return sound.frames() / sound.rate_hz
 
 
-def read_excerpt(
-    path: str | os.PathLike[str], start_s: float, end_s: float, limits: AudioLimits | None = None
-) -> np.ndarray:
+def read_excerpt(path: AudioSource, start_s: float, end_s: float, limits: AudioLimits | None = None) -> np.ndarray:
     """The sound between two times, (T,) float32 at 16 kHz, channels averaged; shorter where the recording ends.
 
     Raises: AudioError for a file that is not to be decoded, or cannot be, and for times that are no numbers.

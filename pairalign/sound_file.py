@@ -1,29 +1,28 @@
-"""An audio file opened for decoding: checked before a decoder sees it, and held to its limits while it is decoded."""
+"""A recording opened for decoding: checked before a decoder sees it, and held to its limits while it is decoded."""
 
 from __future__ import annotations
 
-import io
-import os
-import stat
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
 import numpy as np
 
-from pairalign.containers import ALLOWED_SUBTYPES, READABLE, AudioError, Container, inspect
-
-if TYPE_CHECKING:
-    import soundfile
+from pairalign.containers import inspect
+from pairalign.decode_client import RemoteDecoder
+from pairalign.errors import AudioError
+from pairalign.layout import Container, Part, View
+from pairalign.resample import resample_blocks
+from pairalign.sndfile import SndfileDecoder
+from pairalign.source import AudioSource, opened_source, source_name
 
 _BLOCK_S = 10
 _BLOCK_SAMPLES = 2_000_000  # of all channels: many of them at a high rate would make ten seconds large
 _PROMISE_SLACK_FRAMES = 32
-_UNKNOWN_FRAMES = 2**62  # from here on it is the decoder's way to say that it does not know
-_stderr_lock = threading.Lock()
+_LOCAL_KINDS = ("pcm", "flac", "ogg", "nist")  # the rest is decoded in a process of its own
+
+_Decoder = SndfileDecoder | RemoteDecoder
 
 
 @dataclass(frozen=True)
@@ -39,68 +38,117 @@ class AudioLimits:
 
 
 class Sound:
-    """An open recording: rate_hz, the frames that its header promises (0: it does not say), and its samples."""
+    """An open recording: the rate of its first part, a remark about the file (or ""), and its samples."""
 
-    def __init__(self, decoder: soundfile.SoundFile, container: Container, limits: AudioLimits) -> None:
-        self._decoder, self._container, self._limits = decoder, container, limits
-        self.rate_hz: int = decoder.samplerate
-        self.frames: int = max(0, decoder.frames) if decoder.frames < _UNKNOWN_FRAMES else 0
-        check_format(self.rate_hz, decoder.channels, self.frames, limits)
+    def __init__(self, file: BinaryIO, container: Container, limits: AudioLimits) -> None:
+        self.note = container.note
+        self._file, self._parts, self._kind, self._limits = file, container.parts, container.kind, limits
+        self._decoder: _Decoder | None = None
+        self._unread: Part | None = None  # what the decoder is at the start of
+        self.rate_hz = self._decoder_of(self._parts[0]).rate_hz
+
+    def frames(self) -> int:
+        """Frames that the headers promise, at the first part's rate; 0 when one of them does not say."""
+        counts = [self._length(self._decoder_of(part)) for part in self._parts]
+        return sum(counts) if all(counts) else 0
 
     def blocks(self) -> Iterator[np.ndarray]:
         """All in blocks (time, channels) float32. Raises: AudioError past the limit or when the end is missing."""
         done = 0
-        while len(block := self._read(self._block_frames())):
-            done += len(block)
-            if done > self._limits.max_duration_s * self.rate_hz:
-                raise _too_long(None, self._limits)
-            yield block
-        promised = self._container.promised_frames
-        if promised is not None and done < promised - _PROMISE_SLACK_FRAMES:
-            raise AudioError(
-                f"the file is cut off: its header promises {promised / self.rate_hz:.2f} s, "
-                f"{done / self.rate_hz:.2f} s could be decoded. "
-                "Copy it again, or open and save it in an audio editor to accept what is left"
-            )
+        for part in self._parts:
+            for block in self._at_one_rate(self._decoder_of(part), self._whole(part)):
+                done += len(block)
+                if done > self._limits.max_duration_s * self.rate_hz:
+                    raise _too_long(None, self._limits)
+                yield block
 
     def stretch(self, first: int, frames: int) -> Iterator[np.ndarray]:
         """Blocks (time, channels) float32 of up to so many frames from frame `first` on, as far as the file goes."""
-        if self._container.kind == "ogg":
-            # seeking in an Ogg file with damaged pages crashes libsndfile 1.2.2: what comes before is decoded instead
-            while first > 0:
-                block = self._read(min(first, self._block_frames()))
-                if not len(block):
+        first = max(0, first)
+        for part in self._parts:
+            decoder = self._decoder_of(part)
+            length = self._length(decoder)
+            if len(self._parts) > 1 and length and first >= length:
+                first -= length
+                continue
+            if first and (length or len(self._parts) == 1):
+                decoder.skip_to(round(first * decoder.rate_hz / self.rate_hz))
+                first = 0
+            for block in self._at_one_rate(decoder, self._read(decoder)):
+                if frames <= 0:
                     return
-                first -= len(block)
-        else:
-            with _quiet_stderr(self._container.kind == "mp3"):
-                self._decoder.seek(min(max(0, first), self._decoder.frames))
-        while frames > 0 and len(block := self._read(min(frames, self._block_frames()))):
-            frames -= len(block)
+                first, block = max(0, first - len(block)), block[first:][:frames]
+                frames -= len(block)
+                if len(block):
+                    yield block
+
+    def close(self) -> None:
+        """Free the decoder."""
+        if self._decoder is not None:
+            self._decoder.close()
+        self._decoder = self._unread = None
+
+    def _decoder_of(self, part: Part) -> _Decoder:
+        """A decoder at the start of a part, after the checks of what its header says."""
+        if self._decoder is not None and self._unread is part:
+            return self._decoder
+        self.close()
+        if part.raw is not None:
+            check_format(part.raw.rate_hz, part.raw.channels, 0, self._limits)
+        view, kind = View(self._file, part.start, part.end), self._kind
+        decoder = SndfileDecoder(view, kind, part.raw) if kind in _LOCAL_KINDS else RemoteDecoder(view, kind)
+        self._decoder, self._unread = decoder, part
+        check_format(decoder.rate_hz, decoder.channels, decoder.frames, self._limits)
+        return decoder
+
+    def _length(self, decoder: _Decoder) -> int:
+        """The frames of a part at the first part's rate, 0 when its header does not say."""
+        return decoder.frames if decoder.rate_hz == self.rate_hz else decoder.frames * self.rate_hz // decoder.rate_hz
+
+    def _read(self, decoder: _Decoder) -> Iterator[np.ndarray]:
+        self._unread = None
+        while len(block := decoder.read(max(1, min(_BLOCK_S * decoder.rate_hz, _BLOCK_SAMPLES // decoder.channels)))):
             yield block
 
-    def _block_frames(self) -> int:
-        return max(1, min(_BLOCK_S * self.rate_hz, _BLOCK_SAMPLES // self._decoder.channels))
+    def _whole(self, part: Part) -> Iterator[np.ndarray]:
+        """All samples of a part; raises in the end when its header promised more."""
+        decoder, done = self._decoder_of(part), 0
+        for block in self._read(decoder):
+            done += len(block)
+            yield block
+        if part.frames is not None and done < part.frames - _PROMISE_SLACK_FRAMES:
+            raise AudioError(
+                f"the file is cut off: its header promises {part.frames / decoder.rate_hz:.2f} s, "
+                f"{done / decoder.rate_hz:.2f} s could be decoded. "
+                "Copy it again, or open and save it in an audio editor to accept what is left"
+            )
 
-    def _read(self, frames: int) -> np.ndarray:
-        with _quiet_stderr(self._container.kind == "mp3"):
-            return self._decoder.read(frames, dtype="float32", always_2d=True)
+    def _at_one_rate(self, decoder: _Decoder, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """The blocks of a part at the first part's rate; one of another rate becomes one channel."""
+        if decoder.rate_hz == self.rate_hz:
+            yield from blocks
+            return
+        mono = (block.mean(axis=1, dtype=np.float32) for block in blocks)
+        for block in resample_blocks(mono, decoder.rate_hz, self.rate_hz):
+            if len(block):
+                yield block[:, None]
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], limits: AudioLimits) -> Iterator[Sound]:
-    """The recording at `path`, after the checks that need no decoding.
+def opened(source: AudioSource, limits: AudioLimits) -> Iterator[Sound]:
+    """The recording at a path, in a file object or in bytes, after the checks that need no decoding.
 
     Raises: AudioError, here and while it is read, that names the file and says in one line what is wrong with it.
     """
     try:
-        with _open_regular(path, limits) as file:
-            container = inspect(file, os.fstat(file.fileno()).st_size)
-            file.seek(0)
-            with _decoder(file, container) as decoder:
-                yield Sound(decoder, container, limits)
+        with opened_source(source, limits.max_bytes) as (file, size):
+            sound = Sound(file, inspect(file, size), limits)
+            try:
+                yield sound
+            finally:
+                sound.close()
     except AudioError as error:
-        raise AudioError(f"{shown_name(path)}: {error}") from None
+        raise AudioError(f"{source_name(source)}: {error}") from None
 
 
 def check_format(rate_hz: int, channels: int, frames: int, limits: AudioLimits) -> None:
@@ -118,104 +166,3 @@ def check_format(rate_hz: int, channels: int, frames: int, limits: AudioLimits) 
 def _too_long(seconds: float | None, limits: AudioLimits) -> AudioError:
     found = "the recording is longer" if seconds is None else f"the recording lasts {seconds / 60:.1f} min, more"
     return AudioError(f"{found} than the {limits.max_duration_s / 60:g} min allowed. Split it into shorter files")
-
-
-def shown_name(path: str | os.PathLike[str]) -> str:
-    """A file name fit for one line of a message: no line breaks or control characters, not endless."""
-    name = os.fspath(path)
-    name = os.path.basename(name.rstrip("/")) or name
-    return "".join(c if c.isprintable() else "?" for c in name)[:120] or "(no name)"
-
-
-def _open_regular(path: str | os.PathLike[str], limits: AudioLimits) -> io.BufferedReader:
-    """Open after the checks that need no decoder; by descriptor, so that what was checked is what is read."""
-    if not os.fspath(path):
-        raise AudioError("no file name given")
-    try:
-        if os.path.isdir(path):
-            raise AudioError("this is a folder; name one audio file in it")
-        # without O_NONBLOCK opening a named pipe would wait for a writer
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except FileNotFoundError:
-        raise AudioError("no such file. Check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"cannot be opened ({reason}). Check the path and its permissions") from None
-    file = os.fdopen(fd, "rb")
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise AudioError("this is not a regular file; name an audio file")
-        if status.st_size == 0:
-            raise AudioError("the file is empty (0 bytes). Copy or record it again")
-        if status.st_size > limits.max_bytes:
-            size, most = status.st_size / 1e6, limits.max_bytes / 1e6
-            raise AudioError(f"the file has {size:.0f} MB; at most {most:g} MB are allowed. Cut it or save it as FLAC")
-    except AudioError:
-        file.close()
-        raise
-    return file
-
-
-class _Source:
-    """What the decoder sees of a file: no name to guess a format from, no error where a bad header leads astray."""
-
-    def __init__(self, file: io.BufferedReader) -> None:
-        self._file = file
-        self._size = os.fstat(file.fileno()).st_size
-        self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._size}[whence]
-        return self._file.seek(min(max(0, start + offset), self._size))
-
-
-@contextmanager
-def _decoder(file: io.BufferedReader, container: Container) -> Iterator[soundfile.SoundFile]:
-    """The opened decoder; its own errors become AudioError."""
-    import soundfile
-
-    class ForwardOnly(soundfile.SoundFile):
-        # soundfile seeks after every read, which fails at the end of a FLAC of unknown length and costs time elsewhere
-        def seekable(self) -> bool:
-            return False
-
-    try:
-        with _quiet_stderr(container.kind == "mp3"):
-            sound = ForwardOnly(_Source(file))
-        with sound:
-            if sound.subtype not in ALLOWED_SUBTYPES[container.kind]:
-                raise AudioError(f"the codec {sound.subtype} is not supported. Allowed: {READABLE}. Convert it to FLAC")
-            yield sound
-    except soundfile.SoundFileError as error:
-        reason = str(getattr(error, "error_string", "")).strip().rstrip(".")
-        if not reason or "not exist" in reason:  # the decoder's words for data in which it finds no frame
-            reason = "no audio found"
-        raise AudioError(
-            f"the file is damaged, cut off or of an unsupported kind (decoder: {reason}). "
-            "Copy it again or convert it to WAV"
-        ) from None
-
-
-@contextmanager
-def _quiet_stderr(active: bool) -> Iterator[None]:
-    """The MP3 decoder prints its warnings to the process's stderr from C, where nothing else can catch them."""
-    if not active:
-        yield
-        return
-    with _stderr_lock:
-        try:
-            saved = os.dup(2)
-        except OSError:  # no stderr at all, as in a windowed application
-            saved = -1
-        if saved >= 0:
-            if sys.stderr is not None:
-                sys.stderr.flush()
-            with open(os.devnull, "wb") as null:
-                os.dup2(null.fileno(), 2)
-        try:
-            yield
-        finally:
-            if saved >= 0:
-                os.dup2(saved, 2)
-                os.close(saved)

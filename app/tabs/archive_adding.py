@@ -12,7 +12,7 @@ from app import archive_words, parts
 from app.archives import Archives
 from app.services import Services
 from pairalign.archive.ingest import Progress
-from pairalign.training.corpora import AUDIO_SUFFIXES
+from pairalign.formats import AUDIO_SUFFIXES
 
 PROGRESS = gr.Progress()
 
@@ -56,7 +56,7 @@ def _layout() -> Adding:
         files = gr.File(
             label="Recordings to add",
             file_count="multiple",
-            file_types=list(AUDIO_SUFFIXES),
+            file_types=sorted(AUDIO_SUFFIXES),
             height=150,
             scale=2,
             min_width=260,

@@ -10,6 +10,7 @@ import gradio as gr
 from app import methods, parts, score_words
 from app.scoreboard import Scoreboard, compare
 from app.services import Cancelled, Services
+from pairalign.formats import AUDIO_SUFFIXES
 
 PROGRESS = gr.Progress()
 HINT = "With the recording above, if there is one."
@@ -85,7 +86,12 @@ def _lay_out_settings(services: Services) -> tuple[gr.CheckboxGroup, gr.Checkbox
             )
             examples = gr.Checkbox(True, label="The shipped examples")
         files = gr.File(
-            label="More recordings", file_count="multiple", file_types=["audio"], height=130, scale=2, min_width=260
+            label="More recordings",
+            file_count="multiple",
+            file_types=sorted(AUDIO_SUFFIXES),
+            height=130,
+            scale=2,
+            min_width=260,
         )
     return chosen, examples, files
 

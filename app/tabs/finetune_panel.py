@@ -16,6 +16,7 @@ from app.class_recordings import ClassRecordings
 from app.tabs.run_panel import RunView
 from app.training_estimate import step_seconds
 from app.training_runs import TrainingError, TrainingRuns
+from pairalign.formats import AUDIO_SUFFIXES
 from pairalign.training.corpora import read_manifest
 from pairalign.training.finetune_settings import FinetuneSettings
 
@@ -97,7 +98,11 @@ def _data_choice(classes: ClassRecordings, archives: Archives) -> tuple[gr.compo
     source = gr.Radio([(label, key) for key, label in SOURCES.items()], value="files", label="Learn from")
     with gr.Column(elem_classes="pa-train-source"):
         files = gr.File(
-            label="Recordings", file_count="multiple", file_types=["audio"], height=130, elem_id="pa-train-files"
+            label="Recordings",
+            file_count="multiple",
+            file_types=sorted(AUDIO_SUFFIXES),
+            height=130,
+            elem_id="pa-train-files",
         )
         with_page = gr.Checkbox(False, label="The recording above, too")
         a_class = gr.Dropdown(classes.names(), label="Class", visible=False, elem_id="pa-train-class")

@@ -13,6 +13,7 @@ from app.archives import Archives
 from app.recordings import Source
 from app.services import Cancelled, Services
 from app.trajectories import AverageResult, SweepSettings, sweep_average
+from pairalign.formats import AUDIO_SUFFIXES
 
 PROGRESS = gr.Progress()
 
@@ -62,7 +63,12 @@ def lay_out_inputs(archives: Archives) -> Inputs:
                 gr.HTML('<p class="pa-hint">With the recording above, if there is one.</p>', apply_default_css=False)
                 start = gr.Button("Average", elem_id="pa-average")
             files = gr.File(
-                label="More recordings", file_count="multiple", file_types=["audio"], height=130, scale=2, min_width=260
+                label="More recordings",
+                file_count="multiple",
+                file_types=sorted(AUDIO_SUFFIXES),
+                height=130,
+                scale=2,
+                min_width=260,
             )
     # archives may have been made since the page was opened
     panel.expand(lambda: gr.update(choices=choices()), None, archive, show_progress="hidden", api_visibility="private")

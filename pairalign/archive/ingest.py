@@ -20,7 +20,8 @@ from pairalign.archive.record import Model, Recording
 from pairalign.archive.store import Store
 from pairalign.archive.transcriber import BATCH_WINDOWS, Transcriber, Transcript
 from pairalign.errors import PairAlignError
-from pairalign.training.corpora import AUDIO_SUFFIXES, of_split, read_manifest
+from pairalign.formats import AUDIO_SUFFIXES
+from pairalign.training.corpora import of_split, read_manifest
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer

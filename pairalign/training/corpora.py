@@ -19,9 +19,9 @@ from pathlib import Path
 
 from pairalign.checkpoint import atomic_write_bytes
 from pairalign.errors import PairAlignError
+from pairalign.formats import AUDIO_SUFFIXES, READABLE
 from pairalign.home import one_line
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".sph", ".aiff", ".aif")
 DEV_SHARE = 0.1
 TIMIT_RATE_HZ = 16_000  # .WRD files count samples
 
@@ -194,7 +194,7 @@ def _number(text: str, column: str, where: str) -> float:
 def _read_folder(root: Path) -> list[Utterance]:
     paths = _audio_below(root)
     if not paths:
-        raise DataError(f"{root}: no audio found in this folder or below it. Accepted: {', '.join(AUDIO_SUFFIXES)}.")
+        raise DataError(f"{root}: no audio found in this folder or below it. Accepted: {READABLE}.")
     transcripts: dict[Path, dict[str, str]] = {}
     utterances = [_describe(path, root, transcripts) for path in paths]
     names = [path.relative_to(root).as_posix() for path in paths]

@@ -127,7 +127,7 @@ def refusal(reader: str) -> type[Exception]:
     """What a reader raises for a file that it does not take."""
     from pairalign.archive.errors import ArchiveError
     from pairalign.checkpoint import CheckpointError
-    from pairalign.containers import AudioError
+    from pairalign.errors import AudioError
 
     kinds = {"archive": ArchiveError, "checkpoint": CheckpointError}
     return AudioError if reader.startswith("read_") else kinds.get(reader, ValueError)

@@ -16,12 +16,12 @@ from pairalign.audio import (
 from tests.unit.test_audio import save, tone, wav_bytes
 
 
-@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "ULAW", "ALAW", "GSM610", "G721_32"])
+@pytest.mark.parametrize("subtype", ["IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32"])
 def test_other_wav_codecs_never_reach_the_decoder(tmp_path, subtype, monkeypatch):
     rate = 8_000
     path = save(tmp_path / "a.wav", tone(0.5, rate), rate, subtype=subtype)
     monkeypatch.setattr(sf, "SoundFile", lambda *_: pytest.fail("the decoder saw it"))
-    with pytest.raises(AudioError, match="not supported. Allowed: PCM or float"):
+    with pytest.raises(AudioError, match="not supported. Allowed: PCM, float, A-law or mu-law"):
         read_audio(path)
 
 
@@ -63,12 +63,11 @@ BAD_BYTES = {
     "avi": (b"RIFF" + struct.pack("<I", 500) + b"AVI " + bytes(500), "AVI"),
     "endless chunks": (b"RIFF" + struct.pack("<I", 500) + b"WAVE" + b"junk\0\0\0\0" * 5000, "no format chunk"),
     "chunk beyond the end": (b"RIFF\xff\xff\xff\xffWAVELIST\xff\xff\xff\xff" + bytes(99), "no format chunk"),
-    "mp4": (b"\0\0\0\x20ftypM4A " + bytes(500), "M4A"),
-    "webm": (b"\x1aE\xdf\xa3" + bytes(500), "WebM"),
+    "mp4": (b"\0\0\0\x20ftypM4A " + bytes(500), "M4A file is cut off: the index"),
+    "webm": (b"\x1aE\xdf\xa3" + bytes(500), "damaged, cut off"),
     "id3 then nothing": (b"ID3\x04\0\0\0\0\0\x05hello" + bytes(50), "not an audio file"),
     "mpeg header then noise": (b"\xff\xfb\x90\x00" + np.random.default_rng(2).bytes(300), "damaged|holds"),
     "ogg page only": (b"OggS" + bytes(200), "damaged"),
-    "interrupted": (WAV[:40] + bytes(4) + WAV[44:], "interrupted"),
     "no samples": (wav_bytes(np.zeros(0, np.float32)), "holds no samples"),
     "one sample": (wav_bytes(tone()[:1]), "a single sample"),
     "99 ms": (wav_bytes(tone(0.099)), "at least 0.1 s"),
