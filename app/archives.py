@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import threading
@@ -69,6 +70,12 @@ class Archives:
         self._opening = threading.Lock()
         self._indexing = threading.Lock()
         self._indexed: set[Path] = set()
+
+    def of(self, services: Services) -> Archives:
+        """The same archives, opened with the checkpoint of a page: `services` are that page's."""
+        view = copy.copy(self)
+        view.services = services
+        return view
 
     def names(self) -> list[str]:
         """The demo first, then the person's own."""
@@ -247,6 +254,6 @@ def _copy(upload: Path, folder: Path) -> Path:
 
 def _tidy(archive: Archive, copies: Sequence[Path]) -> None:
     """Remove the copies that did not get into the archive: they were bad, known already, or cancelled."""
-    for copy in copies:
-        if archive.store.find(path=copy) is None:
-            copy.unlink(missing_ok=True)
+    for copied in copies:
+        if archive.store.find(path=copied) is None:
+            copied.unlink(missing_ok=True)

@@ -38,6 +38,8 @@ class _Live:
     """One stream of one page."""
 
     stream: Stream
+    services: Services  # of its page, when it began: a string is written by one model
+    page: str = ""
     capture: Capture | None = None
     used: float = field(default_factory=time.monotonic)
     columns: int = 0  # of the picture, drawn so far
@@ -59,24 +61,23 @@ class LiveStreams:
         """The server's own microphones, none unless the app was started with --mic."""
         return [(one.index, one.name) for one in microphones()] if self.services.microphone else []
 
-    def open(self, rate_hz: Any) -> dict[str, Any]:
-        """Begin a stream of samples that the page sends."""
+    def open(self, rate_hz: Any, page: Any = "") -> dict[str, Any]:
+        """Begin a stream of samples that the page sends, with the checkpoint that `page` has chosen."""
         if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float):
             raise PairAlignError("The browser did not tell the sample rate of its microphone.")
-        return {"stream": self._add(_Live(Stream(rate_hz)))}
+        return self._begin(Stream(rate_hz), page)
 
-    def open_microphone(self, index: Any) -> dict[str, Any]:
+    def open_microphone(self, index: Any, page: Any = "") -> dict[str, Any]:
         """Begin a stream from a microphone of the server, where that was allowed at its start."""
         if not self.services.microphone:
             raise PairAlignError("The server's microphone is off; start the app with --mic to use it.")
         microphone = find_microphone(index if isinstance(index, int) else None)
         capture = Capture(microphone)
         try:
-            name = self._add(_Live(Stream(microphone.rate_hz), capture))
+            return self._begin(Stream(microphone.rate_hz), page, capture) | {"rate_hz": microphone.rate_hz}
         except ValueError:
             capture.close()
             raise
-        return {"stream": name, "rate_hz": microphone.rate_hz}
 
     def feed(self, name: Any, pcm: Any) -> dict[str, Any]:
         """Samples in (base64 of 16-bit little-endian mono), what they changed out."""
@@ -117,6 +118,12 @@ class LiveStreams:
             raise PairAlignError("There is no sound yet: press Start and say something first.")
         return to_int16(self._find(name).stream.audio(seconds))
 
+    def _begin(self, stream: Stream, page: Any, capture: Capture | None = None) -> dict[str, Any]:
+        page = page if isinstance(page, str) else ""
+        own = self.services.of(page)
+        model = own.tokenizer().sha256
+        return {"stream": self._add(_Live(stream, own, page, capture)), "model": model}
+
     def _add(self, live: _Live) -> str:
         with self._lock:
             now = time.monotonic()
@@ -144,7 +151,7 @@ class LiveStreams:
             if not stream.finished and len(samples):
                 stream.add(samples)
             over = self.limit_s is not None and stream.duration_s >= self.limit_s
-            with self.services.model() as tokenizer:
+            with live.services.model() as tokenizer:
                 work = stream.finish if end or over else stream.update
                 update = self._decoding.submit(work, tokenizer).result()
             if stream.finished and live.capture is not None:

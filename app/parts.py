@@ -118,6 +118,14 @@ def run_id(request: gr.Request) -> str:
     return str(request.session_hash or "")
 
 
+def of_page(services: Services, request: gr.Request) -> Services:
+    """The services with the checkpoint of the page that asks; says so when that one was deleted meanwhile."""
+    own = services.of(run_id(request))
+    if news := own.news():
+        gr.Warning(html.escape(news, quote=False), duration=ERROR_SHOWN_S)
+    return own
+
+
 def read_examples(folder: Path = EXAMPLES_DIR) -> list[dict[str, str]]:
     """The shipped recordings: name, file (an existing path), text, voice; none without a list of them."""
     try:

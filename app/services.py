@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -12,8 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-import pairalign
 from app import limits
+from app.page_models import Choices, Models, parent_of
 from app.result import Envelope, MelImage, ModelInfo, TokenizeResult
 from app.zero_gpu import Slots
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio
@@ -87,7 +88,7 @@ def to_int16(wave: np.ndarray) -> np.ndarray:
 
 
 class Services:
-    """Holds the tokenizer of one checkpoint and runs one recording at a time through it."""
+    """Holds the tokenizers of the pages and runs recordings through them."""
 
     def __init__(
         self,
@@ -96,37 +97,62 @@ class Services:
         public: bool = False,
         microphone: bool = False,
         slots: Slots | None = None,
+        loaded: Any = None,
     ) -> None:
-        """slots: of a shared GPU with the same checkpoint; `device` is then where everything else computes."""
+        """slots: of a shared GPU with the same checkpoint; `device` is then where everything else computes.
+
+        loaded: the checkpoint's tokenizer, where it is there already.
+        """
         self.checkpoint = self.given = checkpoint
+        self.page = ""  # whose choice of a checkpoint counts, and whose runs these are
         self.device = device
         self.public = public
         self.microphone = microphone  # whether pages may listen to this machine's own microphones
         self.limits = AudioLimits(max_duration_s=PUBLIC_MAX_DURATION_S) if public else AudioLimits()
         self.allowed = limits.PUBLIC if public else limits.LOCAL
         self._slots = slots
-        self._tokenizer: Any = None
-        self._load_lock = threading.Lock()
+        self._models = Models(checkpoint, device, loaded)
+        self._choices = Choices(checkpoint)
+        self._pinned: Any = None  # the tokenizer, once it was asked for
         self._model_lock = threading.Lock()
         self._stops: dict[str, threading.Event] = {}
 
+    def of(self, page: str) -> Services:
+        """The same services with the checkpoint that an open page has chosen, which stays the same from now on.
+
+        So what runs finishes with the weights it began with. Two pages with one checkpoint share the weights.
+        """
+        view = copy.copy(self)
+        view.page, view.checkpoint, view._pinned = page, self._choices.current(page), None
+        return view
+
     def tokenizer(self) -> Any:
         """The tokenizer, loaded on first use. Raises ValueError (CheckpointError) when it cannot be."""
-        with self._load_lock:
-            if self._tokenizer is None:
-                self._tokenizer = pairalign.load(self.checkpoint, device=self.device)
-            return self._tokenizer
+        if self._pinned is None:
+            self._pinned = self._models.get(self.checkpoint)
+        return self._pinned
 
     def use(self, checkpoint: str) -> None:
-        """Load another checkpoint for the whole app; what runs now finishes with the one it began with.
+        """Load another checkpoint for this page; what runs now finishes with the one it began with.
 
         Raises: ValueError when it cannot be loaded (the old one stays), or when strangers share the app.
         """
         if self.public or self._slots:
             raise PairAlignError("The checkpoint of a public app cannot be changed: start your own with python app.py.")
-        loaded = pairalign.load(checkpoint, device=self.device)
-        with self._load_lock:
-            self._tokenizer, self.checkpoint = loaded, checkpoint
+        loaded = self._models.get(checkpoint)
+        self._choices.set(self.page, checkpoint, parent_of(loaded))
+        self._pinned, self.checkpoint = loaded, checkpoint
+
+    def news(self) -> str:
+        """What the page should say about its checkpoint, once: that it was deleted, and what is used instead."""
+        return self._choices.news(self.page)
+
+    def leave(self) -> None:
+        """The page was closed: its runs end, and its choice of a checkpoint is forgotten after a while."""
+        for run_id, event in list(self._stops.items()):
+            if run_id.split("/")[0] == self.page:
+                event.set()
+        self._choices.leave(self.page)
 
     def model_info(self) -> ModelInfo:
         """Name, size and origin of the loaded checkpoint."""
@@ -139,6 +165,15 @@ class Services:
             vocab_size=int(tokenizer.vocab_size),
             sidecar=dict(tokenizer.sidecar or {}),
         )
+
+    def check_model(self, model: ModelInfo) -> None:
+        """Raises ValueError for a result of another model than this page's: the two together mean nothing."""
+        own = self.tokenizer()
+        if model.sha256 != own.sha256:
+            raise PairAlignError(
+                f"This result was made with the checkpoint {model.name}, and this page now uses {own.name}: run it "
+                f"again, or choose {model.name} again."
+            )
 
     def methods(self) -> tuple[str, ...]:
         """The kinds of strings this checkpoint can make; some need baselines that were fitted for it."""
@@ -192,6 +227,7 @@ class Services:
 
     def opening_string(self, result: TokenizeResult) -> TokenString:
         """PairAlign's string of the seconds that the model reads in one go: the result's own where it is that."""
+        self.check_model(result.model)
         if result.is_short and "pairalign" in result.strings:
             return result.strings["pairalign"]
         from pairalign.tokenizer import Tokenizer

@@ -230,6 +230,11 @@ def header_html(info: ModelInfo) -> str:
     )
 
 
+def model_mark_html(sha256: str) -> str:
+    """Tells the page's script which model made a result, wherever it stands in it; nothing to see."""
+    return f'<i hidden data-model="{escape(sha256)}"></i>'
+
+
 def count_words(count: int) -> str:
     """4_103_552 -> '4.1 M'."""
     for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):

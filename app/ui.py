@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,17 @@ def build(services: Services) -> gr.Blocks:
                 train.build(services, audio, checkpoint, archives, page)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, controls)
+        page.unload(_leaver(services))
     page.queue(max_size=32)
     return page
+
+
+def _leaver(services: Services) -> Callable[[gr.Request], None]:
+    def leave(request: gr.Request) -> None:
+        """The page was closed or loaded again: what it left at work ends."""
+        services.of(parts.run_id(request)).leave()
+
+    return leave
 
 
 def theme() -> gr.themes.Base:

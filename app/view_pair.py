@@ -149,6 +149,8 @@ def compare(
             for (path, start), each in zip(places, settings, strict=True)
         ]
         report(0.2)
+        if before is not None and before.model.sha256 != services.model_info().sha256:
+            before = None
         known = [_known(before, wave, each, method) for (_, _, wave), each in zip(sides, settings, strict=True)]
         new = [k for k, string in enumerate(known) if string is None]
         waves, warps = [sides[k][2] for k in new], [settings[k].warp for k in new]
@@ -217,6 +219,7 @@ def cross_likelihood(
     services: Services, pair: ViewPair, others: Sequence[Mapping[str, str]], run_id: str = ""
 ) -> CrossLikelihood:
     """The strings of A, B and `others` ("name" and "file" of each), every one under the sound of all of them."""
+    services.check_model(pair.model)
     with services.running(run_id) as report:
         waves = [services.read(entry["file"])[: round(WINDOW_S * SAMPLE_RATE_HZ)] for entry in others]
         report(0.5)

@@ -1,29 +1,34 @@
-// Another checkpoint was loaded: results of the old one are marked and set aside until their tab runs again.
+// The page uses another checkpoint: results of other models are marked and set aside while it does.
 (() => {
   "use strict";
-  const { all } = window.PairAlign;
+  const { one, all } = window.PairAlign;
+  const PAUSE_MS = 100; // a result arrives by parts, and Live changes the page all the time
 
-  let loaded = null; // sha256 of the weights that results were made with
+  let loaded = ""; // sha256 of the weights that this page uses
+  let page = ""; // what the page is called at the server
 
-  function checkpointIs(sha) {
-    const changed = loaded !== null && sha && sha !== loaded;
+  function checkpointIs(sha, name) {
     loaded = sha || loaded;
-    if (!changed) return;
+    page = name || page;
+    compare();
+  }
+
+  // every result says in itself which model made it
+  function compare() {
     for (const results of all(".pa-results")) {
-      results.toggleAttribute("data-stale", true);
-      results.inert = true; // what would be computed from an old result with the new model means nothing
+      const made = all("[data-model]", results).map((mark) => mark.dataset.model).filter(Boolean);
+      const stale = Boolean(loaded) && made.some((sha) => sha !== loaded);
+      if (results.hasAttribute("data-stale") === stale) continue;
+      results.toggleAttribute("data-stale", stale);
+      // what would be computed from an old result with the new model means nothing; Live's own buttons start anew
+      results.inert = stale && !one("[data-live]", results);
     }
   }
 
-  // a run, or a setting that starts one, brings new results
-  function runs(event) {
-    const tab = event.target.closest?.(".pa-tab");
-    if (!tab || (event.type === "click" && !event.target.closest("button"))) return;
-    for (const results of all(".pa-results[data-stale]", tab)) {
-      results.removeAttribute("data-stale");
-      results.inert = false;
-    }
-  }
-  for (const type of ["click", "input", "change"]) document.addEventListener(type, runs, true);
-  Object.assign(window.PairAlign, { checkpointIs });
+  let waiting = null;
+  const later = () => { waiting ??= setTimeout(() => { waiting = null; compare(); }, PAUSE_MS); };
+  document.addEventListener("DOMContentLoaded", () => {
+    new MutationObserver(later).observe(document.body, { childList: true, subtree: true });
+  });
+  Object.assign(window.PairAlign, { checkpointIs, pageName: () => page });
 })();

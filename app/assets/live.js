@@ -38,8 +38,13 @@
       if (!this.on) return microphone.close(); // Stop was pressed before the browser was allowed
       this.microphone = microphone;
       this.history = new History(this.microphone.rate_hz);
-      this.stream = (await this.ask("open_stream", { rate_hz: this.microphone.rate_hz })).stream;
+      this.begin(await this.ask("open_stream", { rate_hz: this.microphone.rate_hz, page: window.PairAlign.pageName() }));
       this.board.say("Listening. Speak.");
+    }
+
+    begin(opened) {
+      this.stream = opened.stream;
+      this.root.dataset.model = opened.model; // checkpoint.js
     }
 
     // A block from the browser's microphone.
@@ -71,8 +76,8 @@
 
     async startServer(index) {
       const { History } = window.PairAlign.liveSound;
-      const opened = await this.ask("open_microphone", { index });
-      this.stream = opened.stream;
+      const opened = await this.ask("open_microphone", { index, page: window.PairAlign.pageName() });
+      this.begin(opened);
       this.history = new History(opened.rate_hz);
       this.board.say("Listening with the microphone of this machine. Speak.");
       this.sending = this.pollOn();
@@ -143,6 +148,7 @@
       this.off();
       Object.assign(this, { stream: "", history: null, waiting: [] });
       this.board.clear();
+      this.root.removeAttribute("data-model");
       this.board.say("Press Start and speak.");
       this.show(false);
     }

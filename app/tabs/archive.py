@@ -25,6 +25,7 @@ from app.parts import PRIVATE
 from app.services import Cancelled, Services
 from app.tabs import archive_adding, archive_api, archive_query
 from app.tabs.archive_query import Query
+from app.tokens import model_mark_html
 from pairalign.archive.ingest import Progress
 from pairalign.errors import PairAlignError
 
@@ -79,18 +80,18 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     with gr.Column(elem_id="pa-archive-results", elem_classes="pa-results"):
         out = _lay_out_output()
     result = gr.State(None, time_to_live=KEPT_S)
-    show, shown = _shower(archives, warm), [*vars(opened).values(), method]
+    show, shown = _shower(services, archives, warm), [*vars(opened).values(), method]
     opening = {"show_progress_on": opened.cards, "concurrency_id": "archive", "api_visibility": "private"}
     for event in (tab.select, opened.name.input, *(added.success for added in adding)):
         event(show, [opened.name, method], shown, **opening)
     inputs = [audio, opened.name, method, *vars(query).values()]
     search, drawn = _searcher(services, archives, warm), [result, *out.drawn]
     wiring = {"show_progress_on": bar.status, "api_visibility": "private", **MODEL}
-    handed = _hand_over(archives, opened, query, method)
+    handed = _hand_over(services, archives, opened, query, method)
     searched = [bar.start.click(search, inputs, drawn, **wiring), handed.success(search, inputs, drawn, **wiring)]
     switched = method.input(_switch, [result, method], out.drawn, **PRIVATE)
     for one in (*searched, switched):
-        one.success(_spreader(archives), [result, method], out.spread, **PRIVATE)
+        one.success(_spreader(services, archives), [result, method], out.spread, **PRIVATE)
     parts.wire_stop(services, bar, searched)
     archive_query.wire(audio, query)
     archive_api.build(services, archives, audio)
@@ -137,10 +138,10 @@ def _lay_out_output() -> _Output:
     return _Output(empty, filled, summary, hits, plot, distances)
 
 
-def _shower(archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:
+def _shower(services: Services, archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:
     """What opens an archive and tells about it; the search is compiled meanwhile."""
 
-    def show(name: str, method: str, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
+    def show(name: str, method: str, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
         warm.start()
 
         def told(done: Progress) -> None:
@@ -148,8 +149,9 @@ def _shower(archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:
                 (done.files_done, done.files), desc="Indexing the demo archive with this model, once", unit="files"
             )
 
+        own = archives.of(parts.of_page(services, request))
         try:
-            info = parts.readably(lambda: archives.open(name, told).info())
+            info = parts.readably(lambda: own.open(name, told).info())
         except gr.Error as error:  # shown in place of the figures, which would be another archive's
             closed = archive_words.closed_html(str(name), html.unescape(error.message))
             return gr.update(choices=archives.names()), closed, "", None, "", gr.skip()
@@ -191,18 +193,19 @@ def _searcher(services: Services, archives: Archives, warm: WarmUp) -> Callable[
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        options = Options(mode, top, pattern)
+        options, own = Options(mode, top, pattern), parts.of_page(services, request)
+        opened = archives.of(own)
 
         def report(done: float) -> None:
             progress(done, desc="Searching" if warm.ready else "Preparing the search (once, about 10 s)")
 
         def work() -> Found:
-            with services.running(parts.run_id(request), report) as check:
+            with own.running(own.page, report) as check:
                 warm.wait(check)
                 if source == "text":
-                    return search_text(archives, name, text, method, options)
-                wave = part_of(services.read(audio), start_s, length_s)
-                return search_audio(archives, name, wave, (), options, check)
+                    return search_text(opened, name, text, method, options)
+                wave = part_of(own.read(audio), start_s, length_s)
+                return search_audio(opened, name, wave, (), options, check)
 
         try:
             found = parts.readably(work)
@@ -220,7 +223,7 @@ def _draw(found: Found, method: str) -> tuple[Any, ...]:
     return (
         gr.update(visible=False),
         gr.update(visible=True),
-        archive_words.found_html(found, method),
+        archive_words.found_html(found, method) + model_mark_html(found.answers[method].query.model_sha256),
         archive_words.hits_html(found, method, clips),
     )
 
@@ -232,14 +235,15 @@ def _switch(found: Found | None, method: str) -> tuple[Any, ...]:
     return _draw(found, method)
 
 
-def _spreader(archives: Archives) -> Callable[..., tuple[Any, ...]]:
+def _spreader(services: Services, archives: Archives) -> Callable[..., tuple[Any, ...]]:
     """What counts all distances, after the hits are there: it takes longer than the search."""
 
-    def spread(found: Found | None, method: str) -> tuple[Any, ...]:
+    def spread(found: Found | None, method: str, request: gr.Request) -> tuple[Any, ...]:
         if found is None or method not in found.answers:
             return gr.skip(), gr.skip()
         answer, mode = found.answers[method], found.options.mode
-        counts = parts.readably(lambda: archives.open(found.archive).distance_counts(answer.query, mode))
+        own = archives.of(services.of(parts.run_id(request)))
+        counts = parts.readably(lambda: own.open(found.archive).distance_counts(answer.query, mode))
         last = max((hit.distance for hit in answer.hits), default=None)
         return (
             archive_figures.distances_figure(counts, mode, method, last),
@@ -249,15 +253,17 @@ def _spreader(archives: Archives) -> Callable[..., tuple[Any, ...]]:
     return spread
 
 
-def _hand_over(archives: Archives, opened: _Opened, query: Query, method: gr.Radio) -> Any:
+def _hand_over(services: Services, archives: Archives, opened: _Opened, query: Query, method: gr.Radio) -> Any:
     """Take tokens that were selected in the Tokenize tab; the page's script presses the hidden button."""
     handed = gr.Textbox(visible="hidden", label="handed over")
     button = gr.Button(visible="hidden", elem_id="pa-archive-take")
 
-    def take(name: str, handed: str) -> tuple[Any, ...]:
+    def take(name: str, handed: str, request: gr.Request) -> tuple[Any, ...]:
+        own = archives.of(parts.of_page(services, request))
+
         def work() -> tuple[Any, ...]:
             kind, _, text = str(handed).partition(" ")
-            kept = archives.open(name).methods
+            kept = own.open(name).methods
             if kind not in kept:
                 raise PairAlignError(f"This archive keeps no such strings; it has {', '.join(kept)}.")
             return "text", gr.update(value=text, visible=True), "contains", kind

@@ -78,8 +78,9 @@ def _layout() -> Adding:
 
 
 def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdown) -> list[Any]:
-    def make(fresh: str) -> tuple[Any, str, str]:
-        made = parts.readably(lambda: archives.create(fresh.strip()))
+    def make(fresh: str, request: gr.Request) -> tuple[Any, str, str]:
+        own = archives.of(parts.of_page(services, request))
+        made = parts.readably(lambda: own.create(fresh.strip()))
         said = f'<p class="pa-note" role="status">{escape(made)} is open. Add recordings to it.</p>'
         return gr.update(choices=archives.names(), value=made), "", said
 
@@ -91,7 +92,8 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
             progress(min(share, 1.0), desc=archive_words.progress_words(done))
 
         progress(0.0, desc="Looking at the files")
-        added = parts.readably(lambda: archives.add(name, files or (), folder, _run_id(request), told))
+        own = archives.of(parts.of_page(services, request))
+        added = parts.readably(lambda: own.add(name, files or (), folder, _run_id(request), told))
         keep = (gr.skip(), gr.skip()) if added.cancelled else (None, "")
         return archive_words.added_html(added), *keep
 

@@ -23,7 +23,14 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
     pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern; empty for all")
 
     def archive_search(
-        audio: str | None, tokens: str, archive: str, mode: str, method: str, top: int, recordings: str
+        audio: str | None,
+        tokens: str,
+        archive: str,
+        mode: str,
+        method: str,
+        top: int,
+        recordings: str,
+        request: gr.Request,
     ) -> dict[str, Any]:
         """Search an archive for what sounds like a recording, or for a token string, by edit distance.
 
@@ -35,27 +42,32 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
         start_s, end_s, distance in edits, normalized by the longer string), searched_windows and elapsed_ms.
         """
 
+        own = parts.of_page(services, request)
+        opened = archives.of(own)
+
         def work() -> dict[str, Any]:
             options = Options(mode, top, recordings)
             if tokens.strip():
-                found = search_text(archives, archive, tokens, method, options)
+                found = search_text(opened, archive, tokens, method, options)
             else:
-                wave = part_of(services.read(audio), 0.0, USUAL_QUERY_S)
-                found = search_audio(archives, archive, wave, (method,), options, lambda _: None)
-            return services.model_info().to_document() | found.to_document(method)
+                wave = part_of(own.read(audio), 0.0, USUAL_QUERY_S)
+                found = search_audio(opened, archive, wave, (method,), options, lambda _: None)
+            return own.model_info().to_document() | found.to_document(method)
 
         return parts.readably(work)
 
-    def archive_info(archive: str) -> dict[str, Any]:
+    def archive_info(archive: str, request: gr.Request) -> dict[str, Any]:
         """Tell what an archive holds: recordings, seconds, and for each kind of string its windows and tokens.
 
         Args: archive: a name, demo by default. Returns: checkpoint, model_sha256, device, archive, recordings, seconds,
         size_bytes, saving_against_vq (share of tokens) and methods: windows, tokens, vocab_size, vocab_used by method.
         """
 
+        own = parts.of_page(services, request)
+
         def work() -> dict[str, Any]:
-            figures = figures_of(archives.open(archive).info())
-            return services.model_info().to_document() | {"archive": archive} | figures
+            figures = figures_of(archives.of(own).open(archive).info())
+            return own.model_info().to_document() | {"archive": archive} | figures
 
         return parts.readably(work)
 

@@ -24,8 +24,9 @@ def build(services: Services) -> None:
 
 
 def _maker(services: Services, kind: str) -> Any:
-    def make() -> dict[str, Any]:
-        name, content = parts.readably(lambda: card_file(services.model_info(), kind))
+    def make(request: gr.Request) -> dict[str, Any]:
+        own = parts.of_page(services, request)
+        name, content = parts.readably(lambda: card_file(own.model_info(), kind))
         return {"stem": name, "sound": False, "zipped": False, "texts": {name: content}}
 
     return make

@@ -237,10 +237,12 @@ def grid_html(found: RecordedClass) -> str:
 
 
 def _searching(services: Services, classes: ClassRecordings) -> Callable[..., str]:
-    def search(name: str | None, progress: gr.Progress = PROGRESS) -> str:
+    def search(name: str | None, request: gr.Request, progress: gr.Progress = PROGRESS) -> str:
+        own = parts.of_page(services, request)
+
         def work() -> str:
             found, folder = classes.load(name or ""), classes.folder(name or "")
-            told = class_search.search_class(services, found, folder, lambda done: progress(done, desc="Listening"))
+            told = class_search.search_class(own, found, folder, lambda done: progress(done, desc="Listening"))
             return class_search.found_html(told)
 
         return parts.readably(work)

@@ -10,6 +10,7 @@ import gradio as gr
 from app import methods, parts, score_words
 from app.scoreboard import Scoreboard, compare
 from app.services import Cancelled, Services
+from app.tokens import model_mark_html
 from pairalign.formats import AUDIO_SUFFIXES
 
 PROGRESS = gr.Progress()
@@ -53,13 +54,13 @@ def build(services: Services, audio: gr.Audio) -> None:
         change_shift, change_speed, change_warp, change_noise, change_room, change_telephone (edits per token between a
         recording and its changed version); null where recordings are too few. Also checkpoint, model_sha256, device.
         """
-        sources = parts.sources(audio, examples, files)
+        sources, own = parts.sources(audio, examples, files), parts.of_page(services, request)
 
         def report(done: float) -> None:
             progress(done, desc="Comparing")
 
         try:
-            board = parts.readably(lambda: compare(services, sources, methods, report, parts.run_id(request)))
+            board = parts.readably(lambda: compare(own, sources, methods, report, own.page))
         except Cancelled:
             return gr.skip(), None  # the old result stays
         return board.to_document(), board
@@ -117,7 +118,7 @@ def _draw(board: Scoreboard | None) -> tuple[Any, ...]:
     return (
         gr.update(visible=False),
         gr.update(visible=True),
-        score_words.source_html(board),
+        score_words.source_html(board) + model_mark_html(board.model.sha256),
         score_words.bars_html(board),
         score_words.sentences_html(board),
         score_words.table_html(board),

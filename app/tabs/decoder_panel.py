@@ -23,19 +23,20 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
         with gr.Accordion("Attention as a table", open=False):
             table = gr.HTML(apply_default_css=False)
 
-    def draw(result: TokenizeResult | None) -> tuple[Any, ...]:
-        reading = parts.readably(lambda: attention.read_attention(services, still_kept(result)))
+    def draw(result: TokenizeResult | None, request: gr.Request) -> tuple[Any, ...]:
+        own = parts.of_page(services, request)
+        reading = parts.readably(lambda: attention.read_attention(own, still_kept(result)))
         return (
             attention.explanation_html(reading),
             attention.attention_figure(reading),
             attention.attention_table_html(reading),
         )
 
-    def expand(result: TokenizeResult | None) -> tuple[Any, ...]:
-        return True, *draw(result)
+    def expand(result: TokenizeResult | None, request: gr.Request) -> tuple[Any, ...]:
+        return True, *draw(result, request)
 
-    def follow(is_open: bool, result: TokenizeResult | None) -> tuple[Any, ...]:
-        return draw(result) if is_open else (WAITING, None, "")
+    def follow(is_open: bool, result: TokenizeResult | None, request: gr.Request) -> tuple[Any, ...]:
+        return draw(result, request) if is_open else (WAITING, None, "")
 
     wiring = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "model", "concurrency_limit": 1}
     shown = [words, plot, table]

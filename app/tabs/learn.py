@@ -53,11 +53,17 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
         one = lesson(name)
         return question_html(one), gr.update(choices=_choices(one), value=None), ""
 
-    def ask(name: str, guessed: int | None, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008
+    def ask(
+        name: str,
+        guessed: int | None,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> tuple[Any, ...]:
         progress(0.1, desc="The model listens")
-        entries = parts.read_examples()
-        told = parts.readably(lambda: answer(services, name, entries))
-        return answer_html(lesson(name), told, guessed), (SAMPLE_RATE_HZ, told.samples()) if told.clips else None
+        entries, own = parts.read_examples(), parts.of_page(services, request)
+        told = parts.readably(lambda: answer(own, name, entries))
+        shown = answer_html(lesson(name), told, guessed) + tokens.model_mark_html(own.tokenizer().sha256)
+        return shown, (SAMPLE_RATE_HZ, told.samples()) if told.clips else None
 
     def drive(name: str) -> list[Any]:
         """The recording, the tab and the controls of a lesson; controls of other tabs stay as they are."""

@@ -68,10 +68,10 @@ def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]
             }
 
     def open_stream(asked: Any) -> dict[str, Any]:
-        return answer(lambda: live.open(_of(asked, "rate_hz")))
+        return answer(lambda: live.open(_of(asked, "rate_hz"), _of(asked, "page")))
 
     def open_microphone(asked: Any) -> dict[str, Any]:
-        return answer(lambda: live.open_microphone(_of(asked, "index")))
+        return answer(lambda: live.open_microphone(_of(asked, "index"), _of(asked, "page")))
 
     def feed(asked: Any) -> dict[str, Any]:
         return answer(lambda: live.feed(_of(asked, "stream"), _of(asked, "pcm")))

@@ -25,7 +25,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         gr.Number(0, precision=0, visible=False, label="seed: which string is drawn"),
     ]
 
-    def tokenize(audio: str | None, methods: list[str]) -> dict[str, Any]:
+    def tokenize(audio: str | None, methods: list[str], request: gr.Request) -> dict[str, Any]:
         """Turn one recording of speech into its token strings: PairAlign's own and those it is compared with.
 
         Args: audio: a recording (WAV, FLAC, OGG, Opus or MP3), 0.1 s or longer. methods: kinds of strings, by default
@@ -33,9 +33,12 @@ def build(services: Services, audio: gr.Audio) -> None:
         Returns: checkpoint, model_sha256, device and, under files[0].strings, for each method the token ids, the text
         (one character per token), the times of every token in seconds, the token rate and what ended the string.
         """
-        return parts.readably(lambda: services.tokenize(audio, methods).to_document())
+        own = parts.of_page(services, request)
+        return parts.readably(lambda: own.tokenize(audio, methods, run_id=own.page).to_document())
 
-    def regenerate(audio: str | None, wanted_tokens: int, beam: int, temperature: float, seed: int) -> dict[str, Any]:
+    def regenerate(
+        audio: str | None, wanted_tokens: int, beam: int, temperature: float, seed: int, request: gr.Request
+    ) -> dict[str, Any]:
         """Write PairAlign's string of a recording again, with another length or search, and tell what that costs.
 
         Args: audio: a recording; of one longer than 3.4 s the first 3 s are heard. wanted_tokens: how many tokens to
@@ -46,11 +49,13 @@ def build(services: Services, audio: gr.Audio) -> None:
         cost_nat_per_token (how much less likely the new string is) and edits (unit edit distance).
         """
 
+        own = parts.of_page(services, request)
+
         def work() -> dict[str, Any]:
             options = rewriting.options_of(wanted_tokens, beam, temperature, seed)
-            heard = opening(services.read(audio))
-            found = rewriting.rewrite_opening(services, heard, options)
-            return services.model_info().to_document() | {"file": Path(audio).name} | found.to_document()
+            heard = opening(own.read(audio))
+            found = rewriting.rewrite_opening(own, heard, options)
+            return own.model_info().to_document() | {"file": Path(audio).name} | found.to_document()
 
         return parts.readably(work)
 

@@ -28,9 +28,13 @@ def build(services: Services, kept: gr.State) -> dict[str, Any]:
         start = gr.Button("Write it again", variant="primary", elem_id="pa-rewrite")
         told = gr.HTML(EMPTY, apply_default_css=False, elem_id="pa-rewritten", min_height=60)
 
-    def write(result: TokenizeResult | None, *values: float) -> str:
+    def write(
+        result: TokenizeResult | None, wanted: float, beam: float, temperature: float, seed: float, request: gr.Request
+    ) -> str:
+        own, values = parts.of_page(services, request), (wanted, beam, temperature, seed)
+
         def work() -> str:
-            found = rewriting.rewrite(services, still_kept(result), rewriting.options_of(*values))
+            found = rewriting.rewrite(own, still_kept(result), rewriting.options_of(*values))
             return rewriting.rewriting_html(found, "pa-player")
 
         return parts.readably(work)

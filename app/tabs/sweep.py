@@ -14,6 +14,7 @@ from app.archives import Archives
 from app.parts import PRIVATE
 from app.services import Cancelled, Services
 from app.tabs import sweep_average
+from app.tokens import model_mark_html
 from app.trajectories import DEFAULT_METHODS, STEPS, SweepResult, SweepSettings, sweep_one
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.sweeps.sweep import KINDS
@@ -127,8 +128,9 @@ def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
             progress(done, desc="Sweeping")
 
         chosen = SweepSettings(kind, stop, step, start_s or 0.0, methods)
+        own = parts.of_page(services, request)
         try:
-            found = parts.readably(lambda: sweep_one(services, audio, chosen, report, parts.run_id(request)))
+            found = parts.readably(lambda: sweep_one(own, audio, chosen, report, own.page))
         except Cancelled:
             return gr.skip(), gr.skip()  # the old result stays
         return found.to_document(), found
@@ -247,7 +249,7 @@ def _draw(found: SweepResult | None, method: str | None) -> tuple[Any, ...]:
         gr.update(visible=False),
         gr.update(visible=False),
         gr.update(visible=True),
-        sweep_words.source_html(found),
+        sweep_words.source_html(found) + model_mark_html(found.model.sha256),
         sweep_figures.sweep_figure(found),
         sweep_words.steps_table_html(found),
         sweep_words.statistics_html(found),

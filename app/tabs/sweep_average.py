@@ -12,6 +12,7 @@ from app import parts, sweep_figures, sweep_words
 from app.archives import Archives
 from app.recordings import Source
 from app.services import Cancelled, Services
+from app.tokens import model_mark_html
 from app.trajectories import AverageResult, SweepSettings, sweep_average
 from pairalign.formats import AUDIO_SUFFIXES
 
@@ -100,7 +101,7 @@ def event(services: Services, archives: Archives) -> Callable[..., tuple[Any, ..
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        settings = SweepSettings(kind, stop, step, 0.0, methods)
+        settings, own = SweepSettings(kind, stop, step, 0.0, methods), parts.of_page(services, request)
 
         def report(done: float) -> None:
             progress(done, desc="Sweeping")
@@ -108,7 +109,7 @@ def event(services: Services, archives: Archives) -> Callable[..., tuple[Any, ..
         def work() -> AverageResult:
             kept = archives.sample(archive, services.allowed.archive_sample) if archive else []
             sources = parts.sources(audio, examples, files) + [Source(str(path), path.name) for path in kept]
-            return sweep_average(services, sources, settings, report, parts.run_id(request))
+            return sweep_average(own, sources, settings, report, own.page)
 
         try:
             found = parts.readably(work)
@@ -126,6 +127,6 @@ def _draw(found: AverageResult) -> tuple[Any, ...]:
         gr.update(visible=False),
         gr.update(visible=True),
         sweep_figures.average_figure(found),
-        sweep_words.average_html(found),
+        sweep_words.average_html(found) + model_mark_html(found.model.sha256),
         sweep_words.average_table_html(found),
     )

@@ -73,10 +73,9 @@ def _runner(services: Services, outputs: int) -> Callable[..., tuple[Any, ...]]:
         def report(done: float) -> None:
             progress(done, desc="Tokenizing")
 
+        own = parts.of_page(services, request)
         try:
-            found = parts.readably(
-                lambda: services.tokenize(audio, methods, progress=report, run_id=parts.run_id(request))
-            )
+            found = parts.readably(lambda: own.tokenize(audio, methods, progress=report, run_id=own.page))
         except Cancelled:
             return (gr.skip(),) * outputs  # the old result stays
         return *_draw(found), replace(found, samples=np.empty(0, np.int16)), 0
@@ -145,7 +144,7 @@ def _draw(found: TokenizeResult) -> tuple[Any, ...]:
     return (
         gr.update(visible=False),
         gr.update(visible=True),
-        tokens.figures_html(found),
+        tokens.figures_html(found) + tokens.model_mark_html(found.model.sha256),
         (SAMPLE_RATE_HZ, found.samples),
         figures.make_figure(found),
         strings,

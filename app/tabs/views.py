@@ -12,6 +12,7 @@ from app.alignment import alignment_html, alignment_numbers
 from app.services import Cancelled, Services
 from app.tabs import view_inputs
 from app.tabs.view_inputs import QUICK, Inputs
+from app.tokens import model_mark_html
 from app.view_html import EMPTY_HTML, likelihood_html, side_html
 from app.view_pair import Side, ViewPair
 from app.view_settings import PRESETS
@@ -50,10 +51,9 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
         def report(done: float) -> None:
             progress(done, desc="Comparing")
 
+        own = parts.of_page(services, request)
         try:
-            pair = parts.readably(
-                lambda: _compare(services, inputs, values, report, parts.run_id(request), values[result])
-            )
+            pair = parts.readably(lambda: _compare(own, inputs, values, report, own.page, values[result]))
         except Cancelled:
             return (gr.skip(),) * 5
         return pair, *_draw_alignment(pair)
@@ -121,9 +121,10 @@ def _publish(services: Services, inputs: Inputs) -> None:
             checkpoint, model_sha256, device, method, the strings a and b, views, distance, normalized, jaccard, lcs,
             apart_ms (mean distance of matched tokens in time of the source) and edits (op, a, b).
         """
-        how = {"audio_b": audio_b, "start_b_s": start_b_s, "run_id": parts.run_id(request)}
+        own = parts.of_page(services, request)
+        how = {"audio_b": audio_b, "start_b_s": start_b_s, "run_id": own.page}
         return parts.readably(
-            lambda: view_pair.compare(services, audio, view_a, view_b, method, start_s, **how).to_document()
+            lambda: view_pair.compare(own, audio, view_a, view_b, method, start_s, **how).to_document()
         )
 
     with gr.Column(visible=False):
@@ -165,8 +166,8 @@ def _wire_likelihood(services: Services, out: _Output, result: gr.State, drawn: 
             return '<p class="pa-note">Press Compare: this result is no longer kept.</p>'
         if pair.method != "pairalign":
             return '<p class="pa-note">Only PairAlign writes strings with probabilities: choose PairAlign tokens.</p>'
-        others = view_pair.unrelated(parts.read_examples(), pair)
-        work = lambda: view_pair.cross_likelihood(services, pair, others, parts.run_id(request))  # noqa: E731
+        others, own = view_pair.unrelated(parts.read_examples(), pair), parts.of_page(services, request)
+        work = lambda: view_pair.cross_likelihood(own, pair, others, own.page)  # noqa: E731
         try:
             return likelihood_html(parts.readably(work))
         except Cancelled:
@@ -186,7 +187,7 @@ def _draw_alignment(pair: ViewPair) -> tuple[Any, ...]:
     return (
         gr.update(visible=False),
         gr.update(visible=True),
-        alignment_numbers(a, b, pair.apart_ms),
+        alignment_numbers(a, b, pair.apart_ms) + model_mark_html(pair.model.sha256),
         alignment_html(a, b, label_a, label_b, *sounds, "pa-views-plot"),
     )
 

@@ -46,9 +46,7 @@ def services(tiny_checkpoint: Path) -> Services:
 @pytest.fixture(scope="session")
 def fitted_services(fitted_tokenizer) -> Services:
     """Services on a model with fitted baselines."""
-    made = Services("fitted", device="cpu")
-    made._tokenizer = fitted_tokenizer
-    return made
+    return Services("fitted", device="cpu", loaded=fitted_tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -42,8 +42,7 @@ class TestService:
         assert board.scores["vq"]["tokens_per_s"].value == pytest.approx(sum(map(len, strings)) / seconds)
 
     def test_fitted_methods_are_there_where_the_checkpoint_has_them(self, fitted_tokenizer, tiny_checkpoint) -> None:
-        fitted = Services(str(tiny_checkpoint), "cpu")
-        fitted._tokenizer = fitted_tokenizer
+        fitted = Services(str(tiny_checkpoint), "cpu", loaded=fitted_tokenizer)
         found = compare(fitted, parts.sources(None, True, None)[:2], ["mfcc", "bpe", "pairalign"])
         assert list(found.scores) == ["pairalign", "bpe", "mfcc"], "in the order of the page"
         assert found.vocab_sizes["bpe"] > found.vocab_sizes["pairalign"]

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,13 +169,3 @@ def test_playback_samples_do_not_wrap_around():
 def test_services_do_not_need_gradio():
     script = "import sys; sys.modules['gradio'] = None; import app.services"
     subprocess.run([sys.executable, "-c", script], check=True)
-
-
-def test_another_checkpoint_is_loaded_for_the_whole_app(tiny_checkpoint: Path, fresh_home: Path):
-    services = Services(str(tiny_checkpoint), device="cpu")
-    before = services.model_info().sha256
-    services.use("tiny")
-    assert services.model_info().sha256 != before and services.checkpoint == "tiny"
-    with pytest.raises(ValueError, match="no checkpoint named"):
-        services.use("gone")
-    assert services.model_info().name == "tiny"

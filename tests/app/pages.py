@@ -1,0 +1,79 @@
+"""An open page as the server sees it: a session of its own whose private events can be started, without a browser."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+
+class Page:
+    """Opens like a browser's page, and is left by `close`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = f"{url.rstrip('/')}/gradio_api"
+        self.config = httpx.get(f"{url.rstrip('/')}/config", timeout=60).json()
+        self.session = secrets.token_hex(6)
+        self.components = {one["id"]: one["props"] for one in self.config["components"]}
+        self._http = httpx.Client(timeout=120)
+        self._open = threading.Event()
+        self._leave = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+        assert self._open.wait(30)
+
+    def _beat(self) -> None:
+        """The connection that stands as long as the page is open."""
+        with self._http.stream("GET", f"{self.url}/heartbeat/{self.session}") as answer:
+            for _ in answer.iter_lines():
+                self._open.set()
+                if self._leave.is_set():
+                    return
+
+    def close(self) -> None:
+        """Leave as a browser does: all connections end at once."""
+        self._leave.set()
+        self._http.close()
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        """A file as components take it."""
+        with path.open("rb") as file:
+            (where,) = self._http.post(f"{self.url}/upload", files={"files": (path.name, file)}).json()
+        return {"path": where, "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+
+    def event(self, target: str, number: int = 0) -> int:
+        """The event of the component with this id in the page or label; of several, the one of that number."""
+
+        def named(one: list[Any]) -> bool:
+            props = self.components.get(one[0], {})
+            return target in (props.get("elem_id"), props.get("label"))
+
+        found = [one for one in self.config["dependencies"] if any(named(two) for two in one["targets"])]
+        return [one["id"] for one in found if one["backend_fn"]][number]
+
+    def send(self, event: int, *inputs: Any) -> str:
+        """Queue an event; returns its id."""
+        body = {"data": inputs, "fn_index": event, "session_hash": self.session}
+        answer = self._http.post(f"{self.url}/queue/join", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["event_id"]
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What the server says to this page until all of its events have ended."""
+        with self._http.stream("GET", f"{self.url}/queue/data?session_hash={self.session}") as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line[5:])
+
+    def run(self, event: int, *inputs: Any) -> list[Any]:
+        """Start an event and wait for its values."""
+        mine = self.send(event, *inputs)
+        for message in self.messages():
+            if message["msg"] == "process_completed" and message["event_id"] == mine:
+                assert message["success"], message["output"]
+                return message["output"]["data"]
+        raise AssertionError("the event did not end")
