@@ -30,7 +30,7 @@ def build(services: Services) -> gr.Blocks:
         controls = {}
         with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
-                tokenize.build(services, audio)
+                tokenize.build(services, audio, archives)
             with gr.Tab("Live", id="live", elem_classes="pa-tab"):
                 live.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):

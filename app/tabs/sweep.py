@@ -85,8 +85,8 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     model = {"show_progress_on": bar.status, "concurrency_id": "model", "concurrency_limit": 1}
     numbers = [settings.kind, settings.stop, settings.step]
     inputs = [audio, *numbers, settings.start, settings.methods]
-    # two steps: the first is the public one and answers with the document alone, the second draws it
-    swept = bar.start.click(_event(services), inputs, [out.document, result], api_name="sweep", **model)
+    outputs = [out.document, result]
+    swept = bar.start.click(_event(services), inputs, outputs, api_visibility="private", **model)
     drawn = swept.success(_draw, [result, out.method], [mean.filled, *out.drawn], **PRIVATE)
     drawn.then(None, js=MARK_JS, **PRIVATE)
     mean_inputs = [audio, *numbers, settings.methods, many.examples, many.archive, many.files]
@@ -102,9 +102,9 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
 
 
 def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
-    """The public event."""
+    """What Sweep does: the document, and what the page draws."""
 
-    def sweep(
+    def run(
         audio: str | None,
         kind: str,
         stop: float | None,
@@ -114,16 +114,6 @@ def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[dict[str, Any], SweepResult | None]:
-        """Change a recording step by step and tell how far its token string moves at every step.
-
-        Args: audio: a recording (WAV, FLAC, OGG, Opus or MP3). kind: shift (the window starts later; ms), snr (noise;
-        dB, from 40 down), speed (factor, from 1), warp (vocal tract; factor, from 1). stop: the last value. step: the
-        distance of the values. start_s: where the window begins. methods: any of pairalign, vq, viterbi, bpe …
-        Returns: kind, unit, values, window_s, and for each method, along the values: distance_to_origin, step_distance
-        (edits per token of the longer string), lengths, strings (ids, text, times), and statistics of the whole path;
-        checkpoint, model_sha256 and device. A recording without room for 3 s is swept with a shorter window_s.
-        """
-
         def report(done: float) -> None:
             progress(done, desc="Sweeping")
 
@@ -135,7 +125,7 @@ def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
             return gr.skip(), gr.skip()  # the old result stays
         return found.to_document(), found
 
-    return sweep
+    return run
 
 
 def _wire_settings(services: Services, audio: gr.Audio, settings: _Settings) -> None:

@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from app import figures, parts, tokens
+from app.archives import Archives
 from app.result import TokenizeResult, still_kept
 from app.services import Cancelled, Services
 from app.tabs import decoder_panel, public_api, rewriting_panel, saving
@@ -37,7 +38,7 @@ class _Output:
     document: gr.JSON
 
 
-def build(services: Services, audio: gr.Audio) -> None:
+def build(services: Services, audio: gr.Audio, archives: Archives) -> None:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
     methods = _method_choice(services)
     bar = parts.run_bar("tokenize", "Tokenize")
@@ -61,7 +62,7 @@ def build(services: Services, audio: gr.Audio) -> None:
     for event in follow:
         started.success(**event)
     parts.wire_stop(services, bar, [started])
-    public_api.build(services, audio)
+    public_api.build(services, audio, archives)
 
 
 def _runner(services: Services, outputs: int) -> Callable[..., tuple[Any, ...]]:
