@@ -1,13 +1,10 @@
-"""Answers to the lessons, computed by the loaded model.
-
-Which of a lesson's guesses is right, and every number in the sentences, come from tokenizing the shipped recordings
-with the checkpoint that is loaded.
-"""
+"""Answers to the lessons: the right guess and every number come from the loaded model and the shipped recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from app.services import Services, to_int16
 from pairalign.audio import SAMPLE_RATE_HZ, read_audio
 from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString, edit_distance, normalized_distance
+from pairalign.windows import WINDOW_S
 
 PAUSE_S = 0.35  # between clips of one answer
 
@@ -65,24 +63,22 @@ class Example:
     wave: np.ndarray
 
 
+class Examples(dict[str, Example]):
+    """The shipped recordings by file name; asking for a missing one is an installation's fault, no bug in a lesson."""
+
+    def __missing__(self, file: str) -> Example:
+        raise PairAlignError(f"This lesson needs the example {file}, which is missing. Install PairAlign again.")
+
+
 def answer(services: Services, name: str, entries: Sequence[Mapping[str, str]]) -> Answer:
     """Compute the answer of a lesson from the shipped recordings `entries` (name, file, text).
 
     Raises: ValueError for an unknown lesson, or when a recording it needs is not there.
     """
     lesson(name)
-    heard = {}
-    for entry in entries:
-        file = entry["file"].replace("\\", "/").rsplit("/", 1)[-1]
-        heard[file] = Example(file, entry["name"], entry["text"], read_audio(entry["file"]))
-    return services.compute(_ask, name, heard)
-
-
-def _ask(tokenizer: Any, name: str, heard: Mapping[str, Example]) -> Answer:
-    try:
-        return ANSWERS[name](tokenizer, heard)
-    except KeyError as error:
-        raise PairAlignError(f"This lesson needs the shipped recording {error.args[0]}, which is missing.") from None
+    files = [(PureWindowsPath(entry["file"]).name, entry) for entry in entries]  # whichever way its slashes lean
+    examples = Examples({file: Example(file, e["name"], e["text"], read_audio(e["file"])) for file, e in files})
+    return services.compute(ANSWERS[name], examples)
 
 
 def _repeat(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
@@ -107,6 +103,8 @@ def _repeat(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
 
 def _meaning(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
     examples = list(heard.values())
+    if not examples:
+        raise PairAlignError("This lesson needs the shipped recordings, which are missing. Install PairAlign again.")
     strings = tokenizer.tokenize_batch([example.wave for example in examples])
     sounds = tokenizer.frame_features([example.wave for example in examples], "mfcc")
     places: dict[int, list[tuple[int, int]]] = {}
@@ -135,19 +133,21 @@ def _meaning(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
 def _slide(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
     from pairalign.sweeps.sweep import sweep_batch
 
-    window_s, stop_ms, rows, excess = 2.5, 100.0, [], {}
-    waves = [
-        example.wave for example in heard.values() if len(example.wave) / SAMPLE_RATE_HZ >= window_s + stop_ms / 1000
-    ]
+    # the very window and path that "Try it" shows in the Sweep tab
+    stop_ms, rows, excess = float(lesson("slide").settings["stop"]), [], {}
+    needed_s = WINDOW_S + stop_ms / 1000
+    waves = [example.wave for example in heard.values() if len(example.wave) >= needed_s * SAMPLE_RATE_HZ]
     if not waves:
-        raise KeyError(f"of {window_s + stop_ms / 1000:g} s or more")
+        raise PairAlignError(
+            f"This lesson needs an example of {needed_s:g} s, which is missing. Install PairAlign again."
+        )
     for method, label in (("pairalign", "PairAlign"), ("vq", "VQ")):
-        paths = sweep_batch(tokenizer, waves, "shift", stop_ms, stop_ms, method, window_s=window_s)
+        paths = sweep_batch(tokenizer, waves, "shift", stop_ms, stop_ms, method, window_s=WINDOW_S)
         floor, moved = paths[0].content_floor[-1], float(np.mean([path.d_last for path in paths]))
         excess[method] = moved - floor
         rows.append((label, f"{100 * moved:.0f} %", f"{100 * floor:.0f} %", f"{100 * (moved - floor):+.0f} points"))
     sentences = (
-        f"The audio itself explains {100 * floor:.0f} %: {50 * floor:.0f} leave in front, {50 * floor:.0f} enter "
+        f"The audio itself explains {100 * floor:.1f} %: {50 * floor:.1f} leave in front, {50 * floor:.1f} enter "
         f"behind. Over {len(waves)} recordings, PairAlign changes {100 * excess['pairalign']:.0f} points more than "
         f"that, VQ {100 * excess['vq']:.0f}.",
         "What comes on top is the tokenizer's own: its frames fall on other places of the sound, and what is at "
@@ -169,8 +169,8 @@ def _noise(tokenizer: Any, heard: Mapping[str, Example]) -> Answer:
     changes = [normalized_distance(clean.ids, string.ids) for string in (noisy, warped, person)]
     labels = ("Hiss at 10 dB", "Vocal tract a tenth shorter", "Another person")
     sentences = (
-        f"Of 100 tokens, about {100 * changes[0]:.0f} change with the hiss, {100 * changes[1]:.0f} with the smaller "
-        f"head and {100 * changes[2]:.0f} with the other person.",
+        f"About {100 * changes[0]:.0f} % of the tokens change with the hiss, {100 * changes[1]:.0f} % with the smaller "
+        f"head and {100 * changes[2]:.0f} % with the other person.",
         "Training showed the model each recording under noise, rooms and changed voices and asked for one string. "
         "Another person also speaks at another speed and melody, with other sounds here and there: content that no "
         "change of one recording can teach.",
@@ -289,10 +289,8 @@ def _view(wave: np.ndarray, parameters: Any) -> np.ndarray:
 
     from pairalign.views import make_view
 
-    generator = torch.Generator().manual_seed(0)
-    return (
-        make_view(torch.from_numpy(wave.copy())[None], torch.tensor([len(wave)]), parameters, generator).wave[0].numpy()
-    )
+    samples, generator = torch.from_numpy(wave.copy())[None], torch.Generator().manual_seed(0)
+    return make_view(samples, torch.tensor([len(wave)]), parameters, generator).wave[0].numpy()
 
 
 def _level(value: float, low: float, high: float) -> int:

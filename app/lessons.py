@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.view_settings import ViewSettings
+from app.trajectories import DEFAULT_METHODS
+from app.view_settings import ViewSettings, preset_name
 from pairalign.errors import PairAlignError
 
 
@@ -27,6 +28,14 @@ class Lesson:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _views(b: ViewSettings) -> dict[str, Any]:
+    """Controls of the Views tab for a recording as it is (A) beside a view of it: all of them, presets included."""
+    sides = {"a": ViewSettings(), "b": b}
+    values = {f"{name}_{side}": value for side, view in sides.items() for name, value in view.to_dict().items()}
+    presets = {f"preset_{side}": preset_name(view) for side, view in sides.items()}
+    return {"mode": "Two views of one recording", "method": "pairalign", "start": 0, **presets, **values}
+
+
 LESSONS = (
     Lesson(
         "repeat",
@@ -36,7 +45,7 @@ LESSONS = (
         ("Fewer than one in five", "Between one and three in five", "More than three in five"),
         "tokenize",
         "harbour_a.ogg",
-        "Compare the two lanes: where VQ needs several chips, PairAlign writes one.",
+        "Compare the lanes VQ and PairAlign: even without its repeats VQ needs more chips for the same sounds.",
     ),
     Lesson(
         "meaning",
@@ -51,13 +60,13 @@ LESSONS = (
     Lesson(
         "slide",
         "Slide the window",
-        "A window of 2.5 seconds slides 100 ms through a recording. Of a perfect string only what leaves and what "
+        "A window of 3 seconds slides 100 ms through a recording. Of a perfect string only what leaves and what "
         "enters should change. How much more changes?",
         ("Nothing more", "A little: up to a tenth of the string", "Much: over a tenth of the string"),
         "sweep",
         "slow.ogg",
         "Watch the ribbon: equal colours should run along the slanted lines.",
-        {"kind": "shift", "stop": 100, "step": 5},
+        {"kind": "shift", "stop": 100, "step": 5, "start": 0, "methods": list(DEFAULT_METHODS)},
     ),
     Lesson(
         "noise",
@@ -68,7 +77,7 @@ LESSONS = (
         "views",
         "harbour_a.ogg",
         "View B is in hiss at 10 dB. Move one slider at a time and watch the alignment.",
-        {"mode": "Two views of one recording", **ViewSettings(noise="white", snr_db=10).to_dict()},
+        _views(ViewSettings(noise="white", snr_db=10)),
     ),
     Lesson(
         "word",
@@ -79,7 +88,7 @@ LESSONS = (
         "views",
         "garden_first.ogg",
         "Both recordings stand there, one above the other. Look for matches and listen to them.",
-        {"mode": "Two recordings", "audio_b": "garden_last.ogg"},
+        {"mode": "Two recordings", "method": "pairalign", "audio_b": "garden_last.ogg", "start": 0, "start_b": 0},
     ),
     Lesson(
         "find",

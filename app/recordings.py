@@ -25,24 +25,27 @@ class Source:
 
 @dataclass(frozen=True)
 class Recording:
-    """wave: (T,) float32 at 16 kHz."""
+    """A part of a recording: wave (T,) float32 at 16 kHz, which begins at start_s; all of it lasts recording_s."""
 
     name: str
     wave: np.ndarray
     text: str = ""
+    start_s: float = 0.0
+    recording_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
+        """Of the part."""
         return len(self.wave) / SAMPLE_RATE_HZ
 
 
 def read_all(
-    services: Services, sources: Sequence[Source], cut: Callable[[np.ndarray], np.ndarray], report: Progress
+    services: Services, sources: Sequence[Source], choose: Callable[[np.ndarray], slice], report: Progress
 ) -> tuple[list[Recording], list[str]]:
-    """The recordings in order, of each what `cut` keeps, and a sentence about each file that had to be left out.
+    """The recordings in order, of each the part that `choose` names, and a sentence about each file left out.
 
     A recording that was already read, under whatever name, is not read twice; the first one counts.
-    cut: (T,) -> (T',), so that long recordings are not kept whole; a ValueError leaves the recording out.
+    choose: (T,) -> the samples to keep, so that long recordings are not kept whole; a PairAlignError leaves one out.
     Raises: ValueError when there are too many, or when none is left.
     """
     if not sources:
@@ -60,14 +63,16 @@ def read_all(
             wave = services.read(source.path)
             key = hashlib.sha256(wave.tobytes()).digest()
             if key not in found:
-                found[key] = Recording(source.name, cut(wave).copy(), source.text)
-        except ValueError as error:
+                part, recording_s = choose(wave), len(wave) / SAMPLE_RATE_HZ
+                start_s = part.start / SAMPLE_RATE_HZ
+                found[key] = Recording(source.name, wave[part].copy(), source.text, start_s, recording_s)
+        except PairAlignError as error:
             left_out.append(f"{source.name}: {_reason(error, source)}")
     if not found:
         raise PairAlignError(f"No recording could be used. {'; '.join(left_out)}")
     return list(found.values()), left_out
 
 
-def _reason(error: ValueError, source: Source) -> str:
+def _reason(error: PairAlignError, source: Source) -> str:
     """What went wrong, without the file name that the audio reader puts before it."""
     return str(error).removeprefix(f"{Path(source.path).name}: ")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from app.stretch import Stretch
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString
+from pairalign.version import __version__
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class ModelInfo:
 
     def to_document(self) -> dict[str, str]:
         """How JSON documents begin: what made them."""
-        return {"checkpoint": self.name, "model_sha256": self.sha256, "device": self.device}
+        made_by = {"checkpoint": self.name, "model_sha256": self.sha256, "device": self.device}
+        return made_by | {"version": __version__}
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,17 @@ class TokenizeResult:
 
         Not under "path": Gradio's client takes every object with that key for a file and tries to download it.
         """
+        whole = Stretch(self.file_name, 0.0, self.duration_s, self.duration_s)
         strings = {method: string.to_dict() for method, string in self.strings.items()}
-        file = {"file": self.file_name, "duration_s": round(self.duration_s, 4), "strings": strings}
-        return self.model.to_document() | {"files": [file]}
+        options = {"methods": list(self.strings), "decoding": decoding_options(self.strings.values())}
+        return self.model.to_document() | {"options": options, "files": [whole.to_document() | {"strings": strings}]}
+
+
+def decoding_options(strings: Iterable[TokenString]) -> dict[str, Any] | None:
+    """How the written ones of some strings were searched for, where nothing else was asked for; None without any."""
+    from pairalign.tokenizer import BEAM  # torch is loaded where there are strings
+
+    return asdict(BEAM) if any(string.method == "pairalign" for string in strings) else None
 
 
 def still_kept(result: TokenizeResult | None) -> TokenizeResult:

@@ -14,6 +14,7 @@ import torch
 from app import methods, recordings
 from app.recordings import Recording, Source
 from app.services import ModelInfo, Progress, Services, portion
+from app.stretch import Stretch
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.checkpoint import plain_json
 from pairalign.codec import through_codec
@@ -51,7 +52,7 @@ class Scoreboard:
     """
 
     names: Sequence[str]
-    durations_s: Sequence[float]
+    stretches: Sequence[Stretch]
     left_out: Sequence[str]
     unrelated: bool
     scores: Mapping[str, Scores]
@@ -61,13 +62,13 @@ class Scoreboard:
 
     def to_document(self) -> dict[str, Any]:
         """Plain numbers; null where nothing can be measured."""
-        heard = zip(self.names, self.durations_s, strict=True)
         values = {
             name: {key: int(one.value) if key in COUNTS else one.value for key, one in scores.items()}
             for name, scores in self.scores.items()
         }
         found = {
-            "recordings": [{"file": name, "duration_s": round(seconds, 4)} for name, seconds in heard],
+            "options": {"methods": list(self.scores)},
+            "recordings": [one.to_document() for one in self.stretches],
             "left_out": list(self.left_out),
             "methods": values,
         }
@@ -100,6 +101,10 @@ def compare(
         versions = make_versions(heard)
         related = _related(heard)
         durations_s = [len(wave) / SAMPLE_RATE_HZ for wave in versions["clean"].waves]
+        stretches = [
+            Stretch(one.name, one.start_s, one.start_s + seconds, one.recording_s)
+            for one, seconds in zip(heard, durations_s, strict=True)
+        ]
         written = _write(services, versions, names, portion(report))
         scores = {name: measure(strings, durations_s, related) for name, strings in written.items()}
         vocab_sizes = {name: strings["clean"][0].vocab_size for name, strings in written.items()}
@@ -107,7 +112,7 @@ def compare(
         report(1.0)
         return Scoreboard(
             [one.name for one in heard],
-            durations_s,
+            stretches,
             left_out,
             bool((~related).any()),
             scores,
@@ -117,8 +122,8 @@ def compare(
         )
 
 
-def loudest_part(wave: np.ndarray) -> np.ndarray:
-    """The 3.05 s of a recording (T,) with the most energy: a window and room to shift it.
+def loudest_part(wave: np.ndarray) -> slice:
+    """The samples of the 3.05 s of a recording (T,) with the most energy: a window and room to shift it.
 
     Raises: ValueError when the recording is too short for that, or silent.
     """
@@ -130,8 +135,8 @@ def loudest_part(wave: np.ndarray) -> np.ndarray:
     ends = np.minimum(starts + size, len(wave))
     start = int(starts[np.argmax(energy[ends] - energy[starts])])
     shift = round(SHIFT_S * SAMPLE_RATE_HZ)
-    part = wave[start : start + size]
-    wave_from_array(part[shift:-shift], SAMPLE_RATE_HZ)  # refuses silence, which would end the whole batch
+    part = slice(start, start + size)
+    wave_from_array(wave[part][shift:-shift], SAMPLE_RATE_HZ)  # refuses silence, which would end the whole batch
     return part
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 from app.colours import hue
 from app.figures import METHOD_LABELS
+from app.model_card import model_card_html
 from app.result import ModelInfo, TokenizeResult
 from pairalign.strings import TokenString
 
@@ -243,32 +243,6 @@ def header_html(info: ModelInfo) -> str:
 def model_mark_html(sha256: str) -> str:
     """Tells the page's script which model made a result, wherever it stands in it; nothing to see."""
     return f'<i hidden data-model="{escape(sha256)}"></i>'
-
-
-def model_card_html(info: ModelInfo) -> str:
-    """The sidecar as text. Nothing in it is trusted to be there or to be well formed."""
-    parts = [f"<p>Weights sha256 <code>{escape(info.sha256)}</code></p>"]
-    for key, title in (("data", "Trained on"), ("recipe", "Recipe"), ("metrics", "Metrics at release")):
-        value = info.sidecar.get(key)
-        if value:
-            parts.append(f"<h2>{title}</h2>{_value_html(value)}")
-    if len(parts) == 1:
-        parts.append("<p>This checkpoint comes without a model card.</p>")
-    return f'<details class="pa-modelcard"><summary>Model card</summary><div>{"".join(parts)}</div></details>'
-
-
-def _value_html(value: Any, depth: int = 0) -> str:
-    if depth < 4 and isinstance(value, Mapping):
-        pairs = "".join(
-            f"<div><dt>{escape(str(key).replace('_', ' '))}</dt><dd>{_value_html(item, depth + 1)}</dd></div>"
-            for key, item in value.items()
-        )
-        return f"<dl>{pairs}</dl>"
-    if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
-        return escape(", ".join(str(item) for item in value)[:2_000])
-    if depth < 4 and isinstance(value, list | tuple):
-        return "<ul>" + "".join(f"<li>{_value_html(item, depth + 1)}</li>" for item in value[:50]) + "</ul>"
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value)[:2_000])
 
 
 def count_words(count: int) -> str:

@@ -15,7 +15,9 @@ import numpy as np
 from app import methods, recordings
 from app.limits import RunLimits
 from app.recordings import Source
+from app.result import decoding_options
 from app.services import ModelInfo, Progress, Services, portion, to_int16
+from app.stretch import Stretch
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.checkpoint import plain_json
 from pairalign.errors import PairAlignError
@@ -81,9 +83,13 @@ class SweepSettings:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The sweep of one recording by every method. wave: (T,) from the first window's start to the last one's end."""
+    """The sweep of one recording by every method. wave: (T,) from the first window's start to the last one's end.
+
+    recording_s: how long the whole recording lasts.
+    """
 
     file_name: str
+    recording_s: float
     settings: SweepSettings
     window_s: float
     wave: np.ndarray
@@ -113,12 +119,16 @@ class SweepResult:
 
     def to_document(self) -> dict[str, Any]:
         """What ``python -m pairalign sweep --json`` prints, and what it came from."""
-        found = {
-            "file": self.file_name,
+        start_s = self.settings.start_s
+        used = Stretch(self.file_name, start_s, start_s + len(self.wave) / SAMPLE_RATE_HZ, self.recording_s)
+        strings = [one.strings[0] for one in self.trajectories.values()]
+        step = round(abs(self.values[1] - self.values[0]), 9)
+        given = {"kind": self.settings.kind, "stop": self.values[-1], "step": step, "methods": list(self.trajectories)}
+        found = used.to_document() | {
+            "options": given | {"decoding": decoding_options(strings)},
             "kind": self.settings.kind,
             "unit": KINDS[self.settings.kind].unit,
             "values": list(self.values),
-            "start_s": self.settings.start_s,
             "window_s": self.window_s,
             "methods": {name: one.to_dict() for name, one in self.trajectories.items()},
         }
@@ -161,6 +171,7 @@ def sweep_one(
         settings = _checked(services, settings)
         wave = services.read(path)
         report(0.05)
+        recording_s = len(wave) / SAMPLE_RATE_HZ
         window_s = settings.window_s(len(wave))
         first = round(settings.start_s * SAMPLE_RATE_HZ)
         wave = wave[first : first + round((window_s + settings.reach_s) * SAMPLE_RATE_HZ)].copy()
@@ -168,7 +179,8 @@ def sweep_one(
         found = {name: one for name, (one,) in _sweep_all(services, [wave], [window_s], settings, report).items()}
         seconds = time.perf_counter() - started
         report(1.0)
-        return SweepResult(Path(str(path)).name, settings, window_s, wave, found, seconds, services.model_info())
+        name, model = Path(str(path)).name, services.model_info()
+        return SweepResult(name, recording_s, settings, window_s, wave, found, seconds, model)
 
 
 def sweep_average(
@@ -231,14 +243,15 @@ def _check_size(allowed: RunLimits, recordings_count: int, values_count: int) ->
         )
 
 
-def _needed(wave: np.ndarray, settings: SweepSettings) -> np.ndarray:
+def _needed(wave: np.ndarray, settings: SweepSettings) -> slice:
     """The part of a recording (T,) that its sweep hears. Raises ValueError when it is too short, or silent."""
     window_s = settings.window_s(len(wave))
-    part = wave[: round((window_s + settings.reach_s) * SAMPLE_RATE_HZ)]
+    kept = slice(0, round((window_s + settings.reach_s) * SAMPLE_RATE_HZ))
+    part = wave[kept]
     starts = heard_at(settings.values, part, window_s=window_s) if settings.kind == "shift" else [part]
     for window in starts:
         wave_from_array(window, SAMPLE_RATE_HZ)  # here a silent one is named; later it would end the whole batch
-    return part
+    return kept
 
 
 def _curve(trajectories: Sequence[Trajectory]) -> Curve:

@@ -11,7 +11,7 @@ import gradio as gr
 from app import parts
 from app.archives import Archives
 from app.services import Services
-from app.tabs import archive, compare, learn, live, model_choice, sweep, tokenize, train, views
+from app.tabs import archive, card_saving, compare, learn, live, model_choice, sweep, tokenize, train, views
 from app.uploads import KEPT_S
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -27,11 +27,12 @@ def build(services: Services) -> gr.Blocks:
     parts.serve_examples()
     with gr.Blocks(title="PairAlign", analytics_enabled=False, delete_cache=(CACHE_CHECK_S, KEPT_S)) as page:
         checkpoint = model_choice.build(services, page)
+        card_saving.build(services)
         audio = parts.recording(services)
         controls = {}
         with gr.Tabs(elem_id="pa-tabs") as tabs:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
-                tokenize.build(services, audio)
+                tokenize.build(services, audio, archives)
             with gr.Tab("Live", id="live", elem_classes="pa-tab"):
                 live.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):

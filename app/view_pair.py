@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from app.result import decoding_options
 from app.services import ModelInfo, Progress, Services, TokenizeResult, mel_image, to_int16, wave_envelope
+from app.stretch import Stretch
 from app.view_settings import ViewSettings
 from pairalign.audio import SAMPLE_RATE_HZ, wave_from_array
 from pairalign.codec import through_codec
@@ -42,6 +44,11 @@ class Source:
     def end_s(self) -> float:
         """Where the stretch ends in the recording."""
         return self.start_s + len(self.wave) / SAMPLE_RATE_HZ
+
+    @property
+    def stretch(self) -> Stretch:
+        """The same without its sound."""
+        return Stretch(self.file_name, self.start_s, self.end_s, self.duration_s)
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,9 @@ class ViewPair:
         a, b = self.a.string, self.b.string
         found = align(a, b)
         return self.model.to_document() | {
+            "options": {"method": self.method, "decoding": decoding_options((a, b))},
             "method": self.method,
+            "recordings": {side: one.source.stretch.to_document() for side, one in (("a", self.a), ("b", self.b))},
             "a": a.to_dict(),
             "b": b.to_dict(),
             "views": {"a": self.a.settings.to_dict(), "b": self.b.settings.to_dict()},

@@ -138,6 +138,14 @@ PRESETS = {
 }
 
 
+OWN = "Your own"  # stands where the settings are those of no preset
+
+
+def preset_name(settings: ViewSettings) -> str:
+    """The preset that these settings are, or `OWN`."""
+    return next((name for name, preset in PRESETS.items() if preset == settings), OWN)
+
+
 def surprise(seed: int) -> ViewSettings:
     """A view as strong as those of the training, drawn by the seed."""
     drawn = draw_parameters(STRONG, 1, torch.Generator().manual_seed(seed))

@@ -7,9 +7,10 @@ from typing import Any
 import gradio as gr
 
 from app import demo_archive, parts
-from app.archive_search import USUAL_QUERY_S, Options, part_of, search_audio, search_text
+from app.archive_search import LONGEST_QUERY_S, Options, search_audio, search_text
 from app.archives import Archives, figures_of
 from app.services import Services
+from app.stretch import cut
 
 
 def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
@@ -21,6 +22,8 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
     method = gr.Textbox("pairalign", visible=False, label="method: the kind of strings that are compared")
     top = gr.Number(10, precision=0, visible=False, label="top: how many hits")
     pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern; empty for all")
+    start = gr.Number(0, visible=False, label="start_s: where the part begins that is searched for")
+    length = gr.Number(0, visible=False, label="length_s: how long that part is, 0 for all from there on")
 
     def archive_search(
         audio: str | None,
@@ -30,39 +33,43 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
         method: str,
         top: int,
         recordings: str,
+        start_s: float,
+        length_s: float,
         request: gr.Request,
     ) -> dict[str, Any]:
         """Search an archive for what sounds like a recording, or for a token string, by edit distance.
 
-        Args: audio: a recording; of one longer than 3.4 s the first 3 s are searched for. tokens: a token string (one
-        character per token) to search for instead. archive: a name, demo by default. mode: contains (the nearest
-        stretch of each recording) or whole (windows of about 3 s). method: pairalign or vq, or what else the archive
-        keeps. top: 1 to 30 hits. recordings: a part of the path, or a pattern such as *talks/*.wav; empty for all.
-        Returns: checkpoint, model_sha256, device, archive, mode, method, query (a string as in tokenize), hits (file,
-        start_s, end_s, distance in edits, normalized by the longer string), searched_windows and elapsed_ms.
+        Args: audio: a recording; all of it is searched for, or the part from start_s on that lasts length_s; 30 s at
+        most. tokens: a token string (one character per token) to search for instead. archive: a name, demo by default.
+        mode: contains (the nearest stretch of each recording) or whole (windows of about 3 s). method: pairalign or vq,
+        or what else the archive keeps. top: 1 to 30 hits. recordings: a part of the path, or a pattern such as
+        *talks/*.wav; empty for all.
+        Returns: checkpoint, model_sha256, device, version, options, file, the seconds that were searched for (as in
+        tokenize), archive, mode, method, query (a string as in tokenize), hits (file, start_s, end_s,
+        distance in edits, normalized by the longer string), searched_windows and elapsed_ms.
         """
-
         own = parts.of_page(services, request)
         opened = archives.of(own)
 
         def work() -> dict[str, Any]:
             options = Options(mode, top, recordings)
+            given: dict[str, Any] = {"mode": mode, "method": method, "top": top, "recordings": recordings}
+            begin = own.model_info().to_document() | {"options": given}
             if tokens.strip():
-                found = search_text(opened, archive, tokens, method, options)
-            else:
-                wave = part_of(own.read(audio), 0.0, USUAL_QUERY_S)
-                found = search_audio(opened, archive, wave, (method,), options, lambda _: None)
-            return own.model_info().to_document() | found.to_document(method)
+                return begin | search_text(opened, archive, tokens, method, options).to_document(method)
+            part, stretch = cut(own.read(audio), str(audio), start_s, length_s, LONGEST_QUERY_S)
+            found = search_audio(opened, archive, part, (method,), options, lambda _: None)
+            return begin | stretch.to_document() | found.to_document(method)
 
         return parts.to_the_end(work)
 
     def archive_info(archive: str, request: gr.Request) -> dict[str, Any]:
         """Tell what an archive holds: recordings, seconds, and for each kind of string its windows and tokens.
 
-        Args: archive: a name, demo by default. Returns: checkpoint, model_sha256, device, archive, recordings, seconds,
-        size_bytes, saving_against_vq (share of tokens) and methods: windows, tokens, vocab_size, vocab_used by method.
+        Args: archive: a name, demo by default. Returns: checkpoint, model_sha256, device, version, archive,
+        recordings, seconds, size_bytes, saving_against_vq (share of tokens) and methods: windows, tokens, vocab_size,
+        vocab_used by method.
         """
-
         own = parts.of_page(services, request)
 
         def work() -> dict[str, Any]:
@@ -71,6 +78,6 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
 
         return parts.to_the_end(work)
 
-    inputs = [audio, text, name, mode, method, top, pattern]
+    inputs = [audio, text, name, mode, method, top, pattern, start, length]
     gr.Button(visible=False).click(archive_search, inputs, document, api_name="archive_search", **parts.MODEL)
     gr.Button(visible=False).click(archive_info, name, document, api_name="archive_info", **parts.MODEL)

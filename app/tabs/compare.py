@@ -47,15 +47,6 @@ def build(services: Services, audio: gr.Audio) -> None:
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[dict[str, Any], Scoreboard | None]:
-        """Compare token methods on a few recordings: how much each writes, and how much of it changes with the sound.
-
-        Args: audio: a recording, or none. methods: any of pairalign, vq, viterbi, viterbi_cost, bpe, mfcc, vq_raw.
-        examples: add the shipped examples. files: more recordings. Of each recording the loudest 3 s count.
-        Returns: recordings, left_out, and for each method tokens_per_s, bits_per_s, tokens, vocab_used, ned_pair (edits
-        per token between two strong views of a recording), ned_random (between different recordings), separation, and
-        change_shift, change_speed, change_warp, change_noise, change_room, change_telephone (edits per token between a
-        recording and its changed version); null where recordings are too few. Also checkpoint, model_sha256, device.
-        """
         sources, own = parts.sources(audio, examples, files), parts.of_page(services, request)
 
         report = Report(progress, "Comparing")
@@ -66,11 +57,9 @@ def build(services: Services, audio: gr.Audio) -> None:
         return board.to_document(), board
 
     model = {"show_progress_on": bar.status, **parts.MODEL}
+    inputs = [audio, chosen, examples, files]
     runs.watch("compare", bar.start, [audio, examples, files])
-    # two steps: the first is the public one and answers with the document alone, the second draws it
-    started = bar.start.click(
-        run, [audio, chosen, examples, files], [out.document, result], api_name="compare", **model
-    )
+    started = bar.start.click(run, inputs, [out.document, result], api_visibility="private", **model)
     drawn = [out.empty, out.filled, out.source, out.bars, out.sentences, out.table, result]
     started.success(_draw, result, drawn, show_progress="hidden", api_visibility="private")
     runs.ends("compare", started)

@@ -88,8 +88,8 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     inputs = [audio, *numbers, settings.start, settings.methods]
     runs.watch("sweep", bar.start, [audio])
     runs.watch("average", many.start, [audio, many.examples, many.archive, many.files])
-    # two steps: the first is the public one and answers with the document alone, the second draws it
-    swept = bar.start.click(_event(services), inputs, [out.document, result], api_name="sweep", **model)
+    outputs = [out.document, result]
+    swept = bar.start.click(_event(services), inputs, outputs, api_visibility="private", **model)
     drawn = swept.success(_draw, [result, out.method], [mean.filled, *out.drawn], **PRIVATE)
     drawn.then(None, js=MARK_JS, **PRIVATE)
     mean_inputs = [audio, *numbers, settings.methods, many.examples, many.archive, many.files]
@@ -103,13 +103,13 @@ def build(services: Services, audio: gr.Audio, archives: Archives) -> dict[str, 
     _wire_settings(services, audio, settings)
     _wire_listening(out, result)
     out.download.click(None, inputs=out.document, js=DOWNLOAD_JS, api_visibility="private")
-    return {"kind": settings.kind, "stop": settings.stop, "step": settings.step}
+    return vars(settings)
 
 
 def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
-    """The public event."""
+    """What Sweep does: the document, and what the page draws."""
 
-    def sweep(
+    def run(
         audio: str | None,
         kind: str,
         stop: float | None,
@@ -119,16 +119,6 @@ def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[dict[str, Any], SweepResult | None]:
-        """Change a recording step by step and tell how far its token string moves at every step.
-
-        Args: audio: a recording (WAV, FLAC, OGG, Opus or MP3). kind: shift (the window starts later; ms), snr (noise;
-        dB, from 40 down), speed (factor, from 1), warp (vocal tract; factor, from 1). stop: the last value. step: the
-        distance of the values. start_s: where the window begins. methods: any of pairalign, vq, viterbi, bpe …
-        Returns: kind, unit, values, window_s, and for each method, along the values: distance_to_origin, step_distance
-        (edits per token of the longer string), lengths, strings (ids, text, times), and statistics of the whole path;
-        checkpoint, model_sha256 and device. A recording without room for 3 s is swept with a shorter window_s.
-        """
-
         report = Report(progress, "Sweeping")
         chosen = SweepSettings(kind, stop, step, start_s or 0.0, methods)
         own = parts.of_page(services, request)
@@ -138,7 +128,7 @@ def _event(services: Services) -> Callable[..., tuple[Any, Any]]:
             return gr.skip(), gr.skip()  # the old result stays
         return found.to_document(), found
 
-    return sweep
+    return run
 
 
 def _wire_settings(services: Services, audio: gr.Audio, settings: _Settings) -> None:

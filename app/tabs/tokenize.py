@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 
 from app import figures, parts, tokens
+from app.archives import Archives
 from app.result import TokenizeResult, still_kept
 from app.runs import Cancelled, Report
 from app.services import Services
@@ -40,7 +41,7 @@ class _Output:
     document: gr.JSON
 
 
-def build(services: Services, audio: gr.Audio) -> None:
+def build(services: Services, audio: gr.Audio, archives: Archives) -> None:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording."""
     methods = _method_choice(services)
     bar = parts.run_bar("tokenize", "Tokenize")
@@ -66,7 +67,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         started.success(**event)
     runs.ends("tokenize", started)
     runs.stops(parts.wire_stop(services, bar, [started]), "tokenize")
-    public_api.build(services, audio)
+    public_api.build(services, audio, archives)
 
 
 def _runner(services: Services, outputs: int) -> Callable[..., tuple[Any, ...]]:

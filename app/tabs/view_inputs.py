@@ -11,10 +11,9 @@ import gradio as gr
 
 from app import figures, parts, view_pair
 from app.services import Services
-from app.view_settings import CHOICES, CONTROLS, MAX_SEED, PRESETS, ViewSettings, surprise
+from app.view_settings import CHOICES, CONTROLS, MAX_SEED, OWN, PRESETS, ViewSettings, surprise
 
 HINT = "After the first time, changing a slider compares again."
-OWN = "Your own"
 PAIR = ("harbour_a.ogg", "harbour_b.ogg")
 ONE, TWO = "Two views of one recording", "Two recordings"
 CHANGED_JS = "() => { window.PairAlign.viewChanged(); }"  # in views.js
@@ -42,6 +41,15 @@ class Inputs:
     audio_b: gr.Audio
     start: gr.Slider
     start_b: gr.Slider
+
+    def named(self) -> dict[str, Any]:
+        """What a lesson may set, by name; a control of a view is called as in `ViewSettings`, then _a or _b."""
+        found = {"mode": self.mode, "method": self.method, "audio_b": self.audio_b}
+        found |= {"start": self.start, "start_b": self.start_b}
+        for side, panel in zip("ab", self.panels, strict=True):
+            found[f"preset_{side}"] = panel.preset
+            found |= {f"{name}_{side}": control for name, control in panel.controls.items()}
+        return found
 
 
 def lay_out(services: Services, audio: gr.Audio) -> tuple[Inputs, parts.RunBar]:

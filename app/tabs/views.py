@@ -16,7 +16,6 @@ from app.tabs.view_inputs import QUICK, Inputs
 from app.tokens import model_mark_html
 from app.view_html import EMPTY_HTML, likelihood_html, side_html
 from app.view_pair import Side, ViewPair
-from app.view_settings import PRESETS
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.errors import PairAlignError
 from pairalign.windows import WINDOW_S
@@ -42,7 +41,7 @@ class _Output:
 def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Component]:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
 
-    Returns: the controls that a lesson may set, by name; those of view B are called as `ViewSettings` calls them.
+    Returns: the controls that a lesson may set, by name.
     """
     inputs, bar = view_inputs.lay_out(services, audio)
     out = _lay_out_output()
@@ -73,7 +72,7 @@ def build(services: Services, audio: gr.Audio) -> dict[str, gr.components.Compon
     view_inputs.wire(inputs)
     _wire_likelihood(services, out, result, drawn, model)
     _publish(services, inputs)
-    return {"mode": inputs.mode, "audio_b": inputs.audio_b, **inputs.panels[1].controls}
+    return inputs.named()
 
 
 def _compare(
@@ -104,22 +103,23 @@ def _publish(services: Services, inputs: Inputs) -> None:
         audio_b: str | None = None,
         start_b_s: float = 0.0,
     ) -> dict[str, Any]:
-        """Make two views of one recording of speech, or take two recordings, and align their token strings.
+        """Make two views of one recording of speech, or of two recordings, and align their token strings.
 
         A view is an object with any of shift_ms (0 to 300), speed (0.8 to 1.25), warp (vocal tract, 0.85 to 1.15),
         equaliser_db (0 to 12), t60_s (reverberation, 0 to 0.4), noise (none, white, pink, brown), snr_db (0 to 40),
         gain_db (-12 to 6), codec (none, telephone, mp3, opus) and seed; {} leaves the recording as it is.
 
         Args:
-            audio: a recording (WAV, FLAC, OGG, Opus or MP3).
-            view_a: the first view, such as {}.
-            view_b: the second view, such as {"speed": 1.1, "noise": "pink", "snr_db": 10}.
+            audio: a recording (any common audio file).
+            view_a: the first view; by default {}, the recording as it is.
+            view_b: the second view, such as {"speed": 1.1, "noise": "pink", "snr_db": 10}; by default {}.
             method: pairalign, vq, viterbi, or bpe where the checkpoint has it.
-            start_s: where the at most 3 seconds that are compared begin.
+            start_s: where the at most 3 seconds that are compared begin; /align compares whole recordings.
             audio_b: a second recording for view B, by default the first one.
             start_b_s: where they begin in the second recording.
         Returns:
-            checkpoint, model_sha256, device, method, the strings a and b, views, distance, normalized, jaccard, lcs,
+            checkpoint, model_sha256, device, version, options, method, recordings (of a and b: file and seconds used as
+            in tokenize), the strings a and b (times are those of the views), views, distance, normalized, jaccard, lcs,
             apart_ms (mean distance of matched tokens in time of the source) and edits (op, a, b).
         """
         own = parts.of_page(services, request)
@@ -129,7 +129,7 @@ def _publish(services: Services, inputs: Inputs) -> None:
         )
 
     with gr.Column(visible=False):
-        view_a, view_b = gr.JSON({}, label="View A"), gr.JSON(PRESETS["Strong"].to_dict(), label="View B")
+        view_a, view_b = gr.JSON({}, label="View A"), gr.JSON({}, label="View B")
         start_s, start_b_s = gr.Number(0.0, label="Start, s"), gr.Number(0.0, label="Start of B, s")
         answer, button = gr.JSON(label="Alignment"), gr.Button("Compare")
     asked = [inputs.audio, view_a, view_b, inputs.method, start_s, inputs.audio_b, start_b_s]

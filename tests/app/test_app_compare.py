@@ -81,7 +81,7 @@ class TestVersions:
     def test_the_loudest_part_of_a_long_recording_counts(self) -> None:
         wave = np.random.default_rng(0).normal(0, 0.01, 160_000).astype(np.float32)
         wave[80_000:120_000] *= 20
-        part = loudest_part(wave)
+        part = wave[loudest_part(wave)]
         assert len(part) == 48_800 and np.square(part).sum() > 0.98 * np.square(wave[80_000:120_000]).sum()
 
     @pytest.mark.parametrize(("samples", "message"), [(4_000, "at least 0.55 s"), (16_000, "silent")])
@@ -162,7 +162,10 @@ class TestPublicEvent:
         assert set(document["methods"]["vq"]) == MEASURES and document["left_out"] == []
         direct = compare(services, [Source(str(EXAMPLES / "slow.ogg"), "slow.ogg")], ["vq"])
         (alone,) = [one for one in document["recordings"] if one["file"] == "slow.ogg"]
-        assert alone["duration_s"] == pytest.approx(direct.durations_s[0])
+        assert alone["duration_s"] == pytest.approx(3.0) and alone["recording_s"] == pytest.approx(4.3729)
+        start_s = alone["start_s"]
+        assert (start_s, alone["end_s"]) == (direct.stretches[0].start_s, pytest.approx(start_s + 3))
+        assert document["options"] == {"methods": ["vq"]}
         assert json.dumps(document, allow_nan=False)
 
     def test_without_recordings_it_says_what_to_do(self, client) -> None:

@@ -1,12 +1,18 @@
 """Lessons: answers come from the model that is loaded, and say so."""
 
+import gradio as gr
 import numpy as np
 import pytest
 
 from app import answers, parts
 from app.answers import Answer, Clip, answer, best_stretch
+from app.archives import Archives
 from app.lessons import LESSONS, lesson
+from app.tabs import sweep, views
 from app.tabs.learn import answer_html, question_html
+from app.trajectories import SweepSettings, sweep_one
+from app.view_settings import OWN, PRESETS, ViewSettings, preset_name
+from pairalign.errors import PairAlignError
 from tests.app.test_app_tokens import Tree
 
 ENTRIES = parts.read_examples()
@@ -37,8 +43,49 @@ def test_an_unknown_lesson_or_a_missing_recording_is_said_plainly(services):
         answer(services, "x", ENTRIES)
     with pytest.raises(ValueError, match=r"harbour_a\.ogg"):
         answer(services, "repeat", [])
-    with pytest.raises(ValueError, match="missing"):
-        answer(services, "slide", [])
+    for name in ("slide", "meaning"):
+        with pytest.raises(PairAlignError, match="missing"):
+            answer(services, name, [])
+    without = [entry for entry in ENTRIES if not entry["file"].endswith("garden_last.ogg")]
+    for name in ("word", "find"):
+        with pytest.raises(PairAlignError, match=r"garden_last\.ogg, which is missing"):
+            answer(services, name, without)
+
+
+def test_a_bug_in_a_lesson_is_not_taken_for_a_missing_recording(services, monkeypatch):
+    def broken(tokenizer, examples):
+        return {"pairalign": 1}["viterbi"]
+
+    monkeypatch.setitem(answers.ANSWERS, "repeat", broken)
+    with pytest.raises(KeyError):
+        answer(services, "repeat", ENTRIES)
+
+
+def test_the_lesson_slides_the_window_that_the_sweep_tab_slides(services):
+    settings = lesson("slide").settings
+    chosen = SweepSettings(settings["kind"], settings["stop"], settings["step"], settings["start"])
+    example = next(entry["file"] for entry in ENTRIES if entry["file"].endswith(lesson("slide").example))
+    swept = sweep_one(services, example, chosen)
+    assert f"A window of {swept.window_s:g} seconds slides {settings['stop']} ms" in lesson("slide").question
+    explained = 100 * swept.trajectories["vq"].content_floor[-1]
+    assert f"explains {explained:.1f} %" in answer(services, "slide", ENTRIES).sentences[0]
+
+
+@pytest.mark.parametrize("one", [one for one in LESSONS if one.settings], ids=lambda one: one.name)
+def test_try_it_sets_only_controls_that_its_tab_has(services, one):
+    with gr.Blocks():
+        audio = gr.Audio()
+        archives = Archives(services)
+        controls = {"views": views.build(services, audio), "sweep": sweep.build(services, audio, archives)}
+    assert set(one.settings) <= set(controls[one.tab])
+
+
+def test_try_it_leaves_no_setting_of_before_in_the_views(services):
+    settings = lesson("noise").settings
+    assert {name[:-2] for name in settings if name.endswith("_b")} == {"preset", *ViewSettings().to_dict()}
+    assert settings["preset_a"] == "Clean" and settings["warp_a"] == 1
+    assert settings["preset_b"] == OWN and (settings["noise_b"], settings["snr_db_b"]) == ("white", 10)
+    assert all(preset_name(view) == name for name, view in PRESETS.items())
 
 
 def test_the_best_stretch_is_the_planted_one(make_string):

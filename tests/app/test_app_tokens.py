@@ -11,7 +11,6 @@ from app.tokens import (
     count_words,
     figures_html,
     header_html,
-    model_card_html,
     page_count,
     page_tokens,
     page_words,
@@ -178,20 +177,6 @@ def test_header_names_model_and_device():
     text = Tree(header_html(ModelInfo("tiny", "ab" * 32, "cuda:0", 4_103_552, 128))).text
     for part in ("PairAlign", "tiny", "4.1 M", "128", "cuda:0", "without a model card"):
         assert part in text
-
-
-def test_model_card_reads_whatever_the_sidecar_holds():
-    sidecar = {
-        "data": ["corpus A, CC BY 4.0"],
-        "recipe": {"steps": 4000},
-        "metrics": {"ned_pair": 0.31234, "note": None},
-    }
-    text = Tree(model_card_html(ModelInfo("m", "s", "cpu", 1, 2, sidecar))).text
-    for part in ("corpus A, CC BY 4.0", "steps", "4000", "ned pair", "0.3123"):
-        assert part in text
-    deep: dict = {}
-    deep["data"] = {"a": {"b": {"c": {"d": {"e": "far"}}}}}
-    assert "far" in Tree(model_card_html(ModelInfo("m", "s", "cpu", 1, 2, deep))).text
 
 
 def test_counts_in_words():
