@@ -1,12 +1,12 @@
 """Speech as it comes in: tokens that are final, and tokens that may still change.
 
-A stream is cut into the windows of a recording (`pairalign.windows`: 3 s every 2 s), each decoded once when its audio
-is there. Until then the part after the last of them is decoded anew with every update, from the beginning of the window
-that it will become; its tokens are tentative. A token is committed when no way the stream could go on, or end, would
-change it: 1.5 to 2.5 s after it was said, up to 3.4 s at the very beginning. Committed tokens therefore are the string
-that `Tokenizer.tokenize` writes for the recording of the stream, without the tokens that lie in silence;
-`gate.without_silence` is that rule for recordings. Windows without any sound are not decoded at all, so that a token
-beside a long silence may begin or end some frames elsewhere than in the recording.
+What comes in is cut into passages of sound between silence (`pairalign.gate`), and each passage into the windows of a
+recording (`pairalign.passage_stream`), decoded once when their audio is there. Until then the part after the last of
+them is decoded anew with every update, from the beginning of the window that it will become; its tokens are tentative.
+A token is committed when no way the stream could go on, or end, would change it: about a second after speech has
+stopped, else 1.5 to 2.5 s after it was said, up to 3.4 s at the very beginning (a second more at most while a sound or
+a pause lasts that may yet prove to be silence). Committed tokens therefore are the string that `Tokenizer.tokenize`
+writes for the recording of the stream. Silence is not decoded.
 
 Decoding one window is many small steps: on a CPU one thread (`torch.set_num_threads(1)`) is about as fast as more, and
 much faster on a machine that has other work.
@@ -22,7 +22,6 @@ Shapes: T samples, F frames of 20 ms.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,19 +34,17 @@ from pairalign.audio import SAMPLE_RATE_HZ, AudioError, AudioLimits, as_float
 from pairalign.audio_input import as_array
 from pairalign.decoding import DecodingOptions, check_options
 from pairalign.errors import PairAlignError
-from pairalign.gate import PAST_S, STEP_FRAMES, heard, levels_dbfs, open_frames
+from pairalign.gate import EDGE_FRAMES, Gate, levels_dbfs, open_frames, passage_bounds, runs
+from pairalign.passage_stream import PassageStream
 from pairalign.resample import Resampler
 from pairalign.tokenizer import BEAM
-from pairalign.windows import FRAME_SAMPLES, HOP_S, LONGEST_S, WINDOW_S, Piece, Window, cut_s, extend, last_start
+from pairalign.windows import FRAME_SAMPLES, Piece
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
 KEPT_S = 30.0
-SHORTEST_S = 0.2  # nothing is decoded before there is so much
 DRAFT = DecodingOptions()  # greedy: what is tentative is decoded again half a second later
-SIZE, HOP, LONGEST = (round(seconds * SAMPLE_RATE_HZ) for seconds in (WINDOW_S, HOP_S, LONGEST_S))
-_GRID = STEP_FRAMES * FRAME_SAMPLES  # what is dropped from the buffer leaves the gate's steps where they are
 
 
 @dataclass(frozen=True)
@@ -70,16 +67,8 @@ class Update:
     tentative: tuple[LiveToken, ...]
 
 
-@dataclass
-class _Open:
-    """The last complete window; its later tokens may yet be told by the next one. piece: None while it is silent."""
-
-    window: Window
-    piece: Piece | None = None
-
-
 class Stream:
-    """The state of one stream: the last seconds of its audio, and what of its string is not committed yet.
+    """The state of one stream: the last seconds of its audio, and the passage that goes on.
 
     A plain object without a model, of bounded size: about 2 MB for 30 s.
     """
@@ -111,10 +100,9 @@ class Stream:
         self._resampler = Resampler(self.rate_hz, SAMPLE_RATE_HZ)
         self._wave, self._first = np.zeros(0, np.float32), 0  # the buffer and the place of its first sample
         self._levels = levels_dbfs(self._wave)
-        self._opened = open_frames(self._levels)
-        self._open: _Open | None = None
-        self._anchor = Piece([], [], [])  # the last token before the open window: its end waits for the next one
-        self._given = 0  # tokens of anchor and open window that are committed
+        self._gate = Gate.of(self._levels)
+        self._passage: PassageStream | None = None
+        self._taken = 0  # up to this sample passages have been taken from the stream
         self._shown: list[int] = []  # ids that were tentative after the last update
 
     @property
@@ -134,7 +122,7 @@ class Stream:
 
     def hears(self) -> bool:
         """Whether the gate is open now: what comes in is not silence."""
-        return bool(self._opened[-1:].any())
+        return bool(self._gate.opened[-1:].any())
 
     def audio(self, last_s: float) -> np.ndarray:
         """The last seconds (T,) float32 at 16 kHz, as many as are kept. Raises ValueError when there are none."""
@@ -162,10 +150,10 @@ class Stream:
     @torch.inference_mode()
     def update(self, tokenizer: Tokenizer) -> Update:
         """Decode what is new; takes as long as one window, two when a window is complete in the middle of a chunk."""
-        committed = self._advance(tokenizer)
-        view = self._draft(tokenizer)
+        committed = self._advance(tokenizer, self._gate.opened[: self._gate.certain])
+        tentative = self._passage.draft(tokenizer) if self._passage else _NOTHING
         self._trim()
-        return self._told(committed, self._tokens(view, self._given))
+        return self._told(committed, _tokens(tentative))
 
     @torch.inference_mode()
     def finish(self, tokenizer: Tokenizer) -> Update:
@@ -174,111 +162,61 @@ class Stream:
             return Update(self.duration_s, (), ())
         self._append(self._resampler.finish())
         self.finished = True
-        committed = self._advance(tokenizer)
-        committed += self._tokens(self._ending(tokenizer), self._given)
+        opened = open_frames(self._levels)
+        committed = self._advance(tokenizer, opened)
+        self._gate = Gate(opened, self._gate.digital, len(opened))
         return self._told(committed, [])
 
     def _append(self, wave: np.ndarray) -> None:
         self._wave = np.concatenate([self._wave, wave])
         new = levels_dbfs(self._wave[len(self._levels) * FRAME_SAMPLES :])
         self._levels = np.concatenate([self._levels, new])
-        self._opened = open_frames(self._levels)
+        self._gate = Gate.of(self._levels)
 
     def _trim(self) -> None:
-        """Let go of what is older than `keep_s` and not needed for a window or the gate's floor."""
-        begun = self._open.window.start if self._open else 0
-        needed = min(self.samples - round(self.keep_s * SAMPLE_RATE_HZ), begun - round(PAST_S * SAMPLE_RATE_HZ))
-        drop = (needed - self._first) // _GRID * _GRID
+        """Let go of what is older than `keep_s`: many times as long as the gate looks back."""
+        drop = (len(self._wave) - round(self.keep_s * SAMPLE_RATE_HZ)) // FRAME_SAMPLES
         if drop > 0:
-            self._wave, self._first = self._wave[drop:], self._first + drop
-            self._levels = self._levels[drop // FRAME_SAMPLES :]
-            self._opened = self._opened[drop // FRAME_SAMPLES :]
+            self._wave, self._first = self._wave[drop * FRAME_SAMPLES :], self._first + drop * FRAME_SAMPLES
+            self._levels = self._levels[drop:]
+            self._gate = Gate.of(self._levels)
 
-    def _heard(self, start_s: float, end_s: float) -> bool:
-        return heard(self._opened, start_s, end_s, self._first / SAMPLE_RATE_HZ)
-
-    def _decode(self, tokenizer: Tokenizer, windows: list[Window], options: DecodingOptions) -> list[Piece]:
-        parts = [self._wave[w.start - self._first : w.end - self._first] for w in windows]
-        return tokenizer.pieces(parts, windows, options) if windows else []
-
-    def _due(self) -> list[Window]:
-        """Windows of the plan that have become complete."""
-        found, start = [], self._open.window.start + HOP if self._open else 0
-        while self.samples >= start + SIZE and self.samples > LONGEST:
-            end = start + SIZE
-            found.append(Window(start, end, cut_s(start, end - HOP) if start else 0.0, cut_s(start + HOP, end)))
-            start += HOP
-        return found
-
-    def _advance(self, tokenizer: Tokenizer) -> list[LiveToken]:
-        """Decode the windows that are complete; the tokens that are final with that."""
-        waiting = [_Open(window) for window in self._due()]
-        # a window seemed silent until a beginning at its end was recognised
-        silent = [one for one in [self._open, *waiting] if one is not None and one.piece is None]
-        sounding = [one for one in silent if self._heard(one.window.start_s, one.window.end_s)]
-        pieces = self._decode(tokenizer, [one.window for one in sounding], self.options)
-        for one, piece in zip(sounding, pieces, strict=True):
-            one.piece = piece
+    def _advance(self, tokenizer: Tokenizer, opened: np.ndarray) -> list[LiveToken]:
+        """Take in the passages of frames that are certain, `opened` (F,); the tokens that are final with that."""
         committed: list[LiveToken] = []
-        for one in waiting:
-            committed += self._turn_to(one)
-        if self._open is not None and self._open.piece is not None:
-            # wherever the stream ends from here on, the window that ends with it takes over no earlier than this
-            window = self._open.window
-            told = self._so_far(cut_s(min(last_start(self.samples), window.start + HOP), window.end))
-            committed += self._tokens(told, self._given, len(told.ids) - 1)
-            self._given = max(self._given, len(told.ids) - 1)
+        for first, end in runs(opened):
+            if self._first + end * FRAME_SAMPLES <= self._taken:
+                continue
+            ended = self.finished or end < len(opened)
+            begin_sample, end_sample = self._bounds(first, end, ended)
+            if end_sample <= max(begin_sample, self._taken) and not ended:
+                continue
+            if self._passage is None:
+                self._passage = PassageStream(begin_sample / SAMPLE_RATE_HZ, self.options, self.draft)
+            self._passage.add(self._between(max(begin_sample, self._taken), end_sample))
+            self._taken = max(self._taken, end_sample)
+            committed += _tokens(self._passage.advance(tokenizer))
+            if ended:
+                committed += _tokens(self._passage.finish(tokenizer))
+                self._passage, self._taken = None, self._first + end * FRAME_SAMPLES
+        if self._passage is None:
+            # the frame before a passage is looked at once more, for where exactly digital silence ends
+            self._taken = max(self._taken, self._first + (len(opened) - 1) * FRAME_SAMPLES)
         return committed
 
-    def _turn_to(self, following: _Open) -> list[LiveToken]:
-        """Close the open window, but for its last token where the next window joins it."""
-        told = self._so_far(self._open.window.keep_to_s if self._open else 0.0)
-        end = len(told.ids) - (following.piece is not None)
-        committed = self._tokens(told, self._given, end)
-        end = max(end, 0)
-        self._anchor = Piece(told.ids[end:], told.spans_s[end:], told.log_probs[end:])
-        self._open, self._given = following, 0
-        return committed
+    def _bounds(self, first: int, end: int, ended: bool) -> tuple[int, int]:
+        """First and end sample, in the stream, of what can be taken of the passage of frames [first, end)."""
+        sound = first + np.flatnonzero(~self._gate.digital[first:end])
+        if not len(sound):
+            return self._taken, self._taken
+        begin_sample, end_sample = passage_bounds(self._wave, self._gate.digital, first, end)
+        if not ended:
+            # should the passage end with these frames, its last sample is in the last ones that sound, or just after
+            end_sample = (int(sound[-1]) + 1 - EDGE_FRAMES) * FRAME_SAMPLES
+        return self._first + begin_sample, self._first + end_sample
 
-    def _so_far(self, until_s: float) -> Piece:
-        """The anchor and the tokens of the open window whose middle is before `until_s`."""
-        told = Piece(list(self._anchor.ids), list(self._anchor.spans_s), list(self._anchor.log_probs))
-        if self._open is not None and self._open.piece is not None:
-            extend(told, self._open.piece, self._open.window.keep_from_s, until_s)
-        return told
-
-    def _draft(self, tokenizer: Tokenizer) -> Piece:
-        """Anchor, open window and what follows it up to now."""
-        if self._open is None:
-            window = Window(0, self.samples, 0.0, math.inf)
-        else:
-            start, end = self._open.window.start + HOP, self._open.window.end
-            window = Window(start, self.samples, cut_s(start, end), math.inf)
-            if self.samples <= end:
-                return self._so_far(math.inf)
-        if self.samples - window.start < SHORTEST_S * SAMPLE_RATE_HZ or not self._heard(window.start_s, window.end_s):
-            return self._so_far(math.inf)
-        told = self._so_far(window.keep_from_s)
-        extend(told, self._decode(tokenizer, [window], self.draft)[0], window.keep_from_s, math.inf)
-        return told
-
-    def _ending(self, tokenizer: Tokenizer) -> Piece:
-        """Anchor, open window and the window that ends with the stream, as the plan of a recording has it."""
-        last = 0 if self._open is None else last_start(self.samples)
-        if self._open is not None and last <= self._open.window.start:
-            return self._so_far(math.inf)
-        cut = 0.0 if self._open is None else cut_s(last, self._open.window.end)
-        window, told = Window(last, self.samples, cut, math.inf), self._so_far(cut)
-        if self.duration_s >= AudioLimits().min_duration_s and self._heard(window.start_s, window.end_s):
-            extend(told, self._decode(tokenizer, [window], self.options)[0], cut, math.inf)
-        return told
-
-    def _tokens(self, told: Piece, start: int, end: int | None = None) -> list[LiveToken]:
-        """Tokens [start, end) without those in silence."""
-        rows = list(zip(told.ids, told.spans_s, told.log_probs, strict=True))[
-            start : None if end is None else max(end, 0)
-        ]
-        return [LiveToken(token, *span, log_prob) for token, span, log_prob in rows if self._heard(*span)]
+    def _between(self, begin_sample: int, end_sample: int) -> np.ndarray:
+        return self._wave[max(0, begin_sample - self._first) : max(0, end_sample - self._first)]
 
     def _told(self, committed: list[LiveToken], tentative: list[LiveToken]) -> Update:
         """Mark what stands in the place of tokens that were shown before, and keep count."""
@@ -294,3 +232,11 @@ class Stream:
         self.committed_count += len(committed)
         self._shown = [token.id for token in tentative]
         return Update(self.duration_s, tuple(now[: len(committed)]), tuple(now[len(committed) :]))
+
+
+_NOTHING = Piece([], [], [])
+
+
+def _tokens(piece: Piece) -> list[LiveToken]:
+    rows = zip(piece.ids, piece.spans_s, piece.log_probs, strict=True)
+    return [LiveToken(token, *span, log_prob) for token, span, log_prob in rows]

@@ -1,15 +1,18 @@
 """Tokenizer: audio -> TokenString, for one recording or many, of any length, on any device.
 
+Silence, steady noise and hum have no tokens: a string is written for what `gate.passages` leaves of a recording, and is
+empty where that is nothing.
+
 Shapes: B windows, T frames (20 ms), U tokens, K codes.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pairalign.assembly import Passage, WindowOutput, assemble, cut_passages
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.audio_input import Audio, load_wave, load_waves
 from pairalign.batching import each_window, padded, unpadded
@@ -18,7 +21,7 @@ from pairalign.device import compute_exactly, pick_device
 from pairalign.errors import PairAlignError
 from pairalign.features import LogMel, log_mel
 from pairalign.frame_paths import code_paths, mfcc_paths
-from pairalign.framewise import frame_tokens, join_windows, merge_tokens
+from pairalign.framewise import join_windows
 from pairalign.likelihood import condition_gains
 from pairalign.mfcc import mfcc
 from pairalign.model import PairAlignModel
@@ -29,7 +32,7 @@ from pairalign.model.loading import load_with_baselines
 from pairalign.model.network import Encoded
 from pairalign.placement import placed, token_starts
 from pairalign.strings import TokenString
-from pairalign.windows import LONGEST_S, Piece, Window, plan_windows, stitch, whole
+from pairalign.windows import LONGEST_S, Piece, Window, plan_windows, whole
 
 BEAM = DecodingOptions(beam=4)  # separation .53 against .52 for greedy, at half again the time for one clip
 METHODS = ("pairalign", "vq", "vq_raw", "viterbi", "viterbi_cost", "bpe", "mfcc")
@@ -126,24 +129,26 @@ class Tokenizer:
             self.check_method(method)
         check_options(options)
         waves = load_waves(audio, sample_rate)
-        plans = [plan_windows(len(wave)) for wave in waves]
+        cut = cut_passages(waves)
         shared = any(method != "mfcc" for method in methods)
 
         def write(parts: list[np.ndarray], windows: list[Window], warp: torch.Tensor | None) -> list[tuple]:
             heard = self._encode(parts, warp) if shared else None
-            told = []
+            outputs = []
             for method in methods:
                 if heard is None or method == "mfcc":  # the one that needs no encoder
-                    told.append(self._mfcc_paths(parts, warp))
+                    outputs.append(self._mfcc_paths(parts, warp))
                 elif method == "pairalign":
-                    told.append(self._generated(*heard, windows, options))
+                    outputs.append(self._generated(*heard, windows, options))
                 else:
-                    told.append(self._code_paths(heard[1], method))
-            return list(zip(*told, strict=True))
+                    outputs.append(self._code_paths(heard[1], method))
+            return list(zip(*outputs, strict=True))
 
-        told = each_window(waves, plans, write, batch_size, warps, progress, self._threads())
+        sounds, plans = [passage.wave for passage in cut], [passage.plan for passage in cut]
+        own_warps = None if warps is None else [warps[passage.recording] for passage in cut]
+        outputs = each_window(sounds, plans, write, batch_size, own_warps, progress, self._threads())
         return {
-            method: self._assemble(waves, plans, [one[k] for one in told], method) for k, method in enumerate(methods)
+            method: self._strings(waves, cut, [one[k] for one in outputs], method) for k, method in enumerate(methods)
         }
 
     @torch.inference_mode()
@@ -233,65 +238,43 @@ class Tokenizer:
 
     def _generated(
         self, features: LogMel, encoded: Encoded, windows: list[Window], options: DecodingOptions
-    ) -> list["_Told"]:
+    ) -> list[WindowOutput]:
         condition = self.model.condition(encoded)
         decoded = decode(self.model.decoder, condition, *length_limits(features, options), options)
         starts = token_starts(self.model, encoded, decoded.tokens, decoded.lengths, decoded.attention)
         pieces = placed(windows, decoded, starts, encoded.lengths)
         return [
-            _Told(piece, chose_eos, _NOTHING, _NOTHING)
+            WindowOutput(piece, chose_eos, _NOTHING, _NOTHING)
             for piece, chose_eos in zip(pieces, decoded.chose_eos.tolist(), strict=True)
         ]
 
-    def _code_paths(self, encoded: Encoded, method: str) -> list["_Told"]:
+    def _code_paths(self, encoded: Encoded, method: str) -> list[WindowOutput]:
         fitted = self._fitted(method) if method in FITTED_METHODS else self.baselines
-        return [_Told(_NO_PIECE, True, *row) for row in code_paths(self.model.codebook, encoded, method, fitted)]
+        return [WindowOutput(_NO_PIECE, True, *row) for row in code_paths(self.model.codebook, encoded, method, fitted)]
 
-    def _mfcc_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None) -> list["_Told"]:
+    def _mfcc_paths(self, waves: list[np.ndarray], warp: torch.Tensor | None) -> list[WindowOutput]:
         paths = mfcc_paths(*padded(waves, warp, self.device), self._fitted("mfcc").mfcc_codes)
-        return [_Told(_NO_PIECE, True, codes, _NOTHING) for codes in paths]
+        return [WindowOutput(_NO_PIECE, True, codes, _NOTHING) for codes in paths]
 
-    def _assemble(
-        self, waves: list[np.ndarray], plans: list[list[Window]], told: list["_Told"], method: str
+    def _strings(
+        self, waves: list[np.ndarray], cut: list[Passage], outputs: list[WindowOutput], method: str
     ) -> list[TokenString]:
-        strings, at = [], 0
-        for wave, plan in zip(waves, plans, strict=True):
-            mine = told[at : at + len(plan)]
-            at += len(plan)
-            duration_s = len(wave) / SAMPLE_RATE_HZ
-            piece = self._piece(plan, mine, duration_s, method)
-            stopped_by = "eos" if all(t.chose_eos for t in mine) else "limit"
-            strings.append(
-                TokenString(
-                    tuple(piece.ids),
-                    tuple(piece.spans_s),
-                    duration_s,
-                    tuple(piece.log_probs),
-                    stopped_by,
-                    method,
-                    self.sha256,
-                    self.vocabulary(method),
-                )
+        merges = self._fitted(method).merges if method == "bpe" else None
+        written = assemble(len(waves), cut, outputs, method, merges, self.vocab_size)
+        return [
+            TokenString(
+                tuple(one.piece.ids),
+                tuple(one.piece.spans_s),
+                len(wave) / SAMPLE_RATE_HZ,
+                tuple(one.piece.log_probs),
+                "eos" if one.chose_eos else "limit",
+                method,
+                self.sha256,
+                self.vocabulary(method),
             )
-        return strings
-
-    def _piece(self, plan: list[Window], told: list["_Told"], duration_s: float, method: str) -> Piece:
-        if method == "pairalign":
-            return stitch(plan, [t.piece for t in told])
-        path, fit = join_windows(plan, [t.path for t in told]), join_windows(plan, [t.fit for t in told])
-        piece = frame_tokens(path, fit, duration_s, collapse=method != "vq_raw")
-        return merge_tokens(piece, self._fitted(method).merges, self.vocab_size) if method == "bpe" else piece
+            for wave, one in zip(waves, written, strict=True)
+        ]
 
 
 _NOTHING = np.zeros(0, dtype=np.float32)
 _NO_PIECE = Piece([], [], [])
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What one window said: a generated piece, or a code per frame with its log score (no score for MFCC)."""
-
-    piece: Piece
-    chose_eos: bool
-    path: np.ndarray
-    fit: np.ndarray
