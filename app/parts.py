@@ -16,7 +16,7 @@ from app.recordings import Source
 from app.runs import Cancelled
 from app.services import Services
 from pairalign.errors import PairAlignError
-from pairalign.formats import READABLE
+from pairalign.formats import AUDIO_SUFFIXES, READABLE
 from pairalign.home import one_line
 
 LOG = logging.getLogger(__name__)
@@ -179,4 +179,8 @@ def _examples(audio: gr.Audio) -> gr.Examples | None:
 def _limits_html(services: Services) -> str:
     seconds = services.limits.max_duration_s
     longest = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
-    return f'<p class="pa-hint">{READABLE}, up to {longest} and {services.allowed.upload_mb} MB.</p>'
+    suffixes = " ".join(sorted(AUDIO_SUFFIXES))  # for uploads.js
+    return (
+        f'<p class="pa-hint" data-suffixes="{suffixes}">'
+        f"{READABLE}, up to {longest} and {services.allowed.upload_mb} MB.</p>"
+    )

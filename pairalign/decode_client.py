@@ -44,6 +44,10 @@ class RemoteDecoder:
         data = self._receive(4 * shape[0] * shape[1])
         return np.frombuffer(data, np.float32).reshape(shape)
 
+    def count(self) -> int:
+        """All frames by the header or by the packets, 0 when neither says; nothing can be read after it."""
+        return self._ask({"count": True})["count"]
+
     def close(self) -> None:
         """Free the decoder; its process waits for the next file."""
         process, self._process = self._process, None

@@ -4,8 +4,8 @@ libsndfile's MP3 decoder prints to stderr from C, and FFmpeg is too large to be 
 process that asks. The worker reads the file through the pipe that it is asked on, can open nothing itself, and has
 limits of memory and time. Lines of JSON go both ways; bytes and samples follow the line that gives their number.
 
-    ask      {"open": KIND, "size": N}  {"skip_to": FRAME}  {"read": FRAMES}  {"close": true}
-    answer   {"rate_hz", "channels", "frames"}  {}  {"samples": [TIME, CHANNELS]}  {}, or {"error": MESSAGE}
+    ask      {"open": KIND, "size": N}  {"skip_to": FRAME}  {"read": FRAMES}  {"count": true}  {"close": true}
+    answer   {"rate_hz", "channels", "frames"}  {}  {"samples": [TIME, CHANNELS]}  {"count"}  {}, or {"error": MESSAGE}
     between  {"need": [OFFSET, BYTES]}, answered by {"bytes": N}
 """
 
@@ -78,6 +78,8 @@ def serve(asks: BinaryIO, answers: BinaryIO) -> None:
                     decoder.close()
                 decoder = None
                 _send(answers, {})
+            elif decoder is not None and "count" in ask:
+                _send(answers, {"count": decoder.count()})
             elif decoder is not None and "skip_to" in ask:
                 decoder.skip_to(ask["skip_to"])
                 _send(answers, {})

@@ -17,7 +17,7 @@ from pairalign.source import AudioSource
 
 
 def header_duration_s(path: AudioSource, limits: AudioLimits | None = None) -> float:
-    """Seconds that the header promises, 0 when it does not say. Raises: AudioError for a file not to be decoded."""
+    """Seconds by the header or the packets, 0 when they do not say. Raises: AudioError for a file not to be decoded."""
     with opened(path, limits or AudioLimits()) as sound:
         return sound.frames() / sound.rate_hz
 

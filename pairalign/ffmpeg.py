@@ -78,6 +78,16 @@ class FfmpegDecoder:
             self._held = rest if len(rest) else self._next()
         return np.concatenate(parts) if parts else np.zeros((0, self.channels), np.float32)
 
+    def count(self) -> int:
+        """All frames, where the header does not say by the packets, without decoding them; nothing is read after it."""
+        if self.frames or self._held is None:
+            return self.frames
+        count = float(len(self._held))
+        with _readable():
+            for packet in self._container.demux(self._stream):
+                count += (packet.duration or 0) * packet.time_base * self.rate_hz
+        return round(count)
+
     def close(self) -> None:
         """Free the decoder."""
         self._container.close()

@@ -65,6 +65,10 @@ class SndfileDecoder:
         with _readable():
             return self._sound.read(frames, dtype="float32", always_2d=True)
 
+    def count(self) -> int:
+        """All frames as far as the header says; 0 when it does not."""
+        return self.frames
+
     def close(self) -> None:
         """Free the decoder."""
         self._sound.close()

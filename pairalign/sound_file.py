@@ -48,8 +48,12 @@ class Sound:
         self.rate_hz = self._decoder_of(self._parts[0]).rate_hz
 
     def frames(self) -> int:
-        """Frames that the headers promise, at the first part's rate; 0 when one of them does not say."""
-        counts = [self._length(self._decoder_of(part)) for part in self._parts]
+        """Frames by the headers, or by the packets, at the first part's rate; 0 when one of the parts does not say."""
+        counts = []
+        for part in self._parts:
+            decoder = self._decoder_of(part)
+            self._unread = None
+            counts.append(decoder.count() * self.rate_hz // decoder.rate_hz)
         return sum(counts) if all(counts) else 0
 
     def blocks(self) -> Iterator[np.ndarray]:

@@ -31,7 +31,7 @@ SURFACE: dict[str, dict[str, str]] = {
     "Audio": {
         "audio": "read_audio read_parts wave_from_array slice_audio write_audio",
         "sound_file": "AudioLimits",
-        "errors": "AudioError",
+        "errors": "PairAlignError AudioError",
         "features": "log_mel LogMel",
         "views": "make_view draw_parameters ViewParameters ViewRanges View TimeMap",
     },

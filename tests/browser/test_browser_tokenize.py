@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.looks import check_fits
+from tests.conftest import babble
+from tests.unit.encoders import encode
 
 # chips remember the span they played last; see data-played in page.js
 PLAYED_JS = "(span) => document.querySelector('.pa-lane').dataset.played === span"
@@ -47,6 +49,14 @@ def test_upload_tokenize_and_read_the_result(tokenized):
     assert page.locator("#pa-plot .cartesianlayer .subplot").count() == 5, "wave, log-mel and three strings"
     assert "speech.wav" in page.inner_text(".pa-source")
     assert page.inner_text("#pa-header").count("cpu") == 1
+
+
+def test_what_the_browser_calls_video_is_taken_for_its_sound(open_page, tmp_path):
+    (tmp_path / "note.webm").write_bytes(encode(babble(2.0, rate_hz=48_000), "webm", "libopus"))
+    page = open_page()
+    upload(page, tmp_path / "note.webm")
+    tokenize(page)
+    assert "note.webm" in page.inner_text(".pa-source")
 
 
 def test_clicking_a_chip_plays_exactly_its_span(tokenized):
