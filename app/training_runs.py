@@ -25,7 +25,7 @@ import pairalign
 from app.exports import safe_stem
 from pairalign.checkpoint import own_checkpoints, read_sidecar
 from pairalign.errors import PairAlignError
-from pairalign.home import inside
+from pairalign.home import inside, listed
 from pairalign.lock import holder
 from pairalign.training.corpora import write_manifest
 from pairalign.training.finetune import STOP_FILE, lock_file, new_run, runs_folder
@@ -81,9 +81,9 @@ class TrainingRuns:
 
     def names(self) -> list[str]:
         """Runs, the latest first."""
-        if self.refusal or not runs_folder().is_dir():
+        if self.refusal:
             return []
-        found = [path.parent for path in runs_folder().glob(f"*/{SETTINGS_FILE}")]
+        found = [path.parent for path in listed(runs_folder(), f"*/{SETTINGS_FILE}")]
         return [path.name for path in sorted(found, key=lambda path: -(path / SETTINGS_FILE).stat().st_mtime)]
 
     def current(self) -> str | None:
@@ -99,8 +99,9 @@ class TrainingRuns:
         Raises: ValueError when training is not possible here or now, or for bad settings.
         """
         with self._lock:
-            self._refuse_unless_free()
+            self._refuse_public()
             folder = inside(runs_folder(), settings.name, "name for a run")
+            self._refuse_unless_free()
             if uploads:
                 settings = replace(settings, data=str(folder / "uploads"))
             elif recordings:
