@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from app.services import Services
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
+_ROOT_PATH = re.compile(r"(https?://[A-Za-z0-9.:\[\]-]+)?(/[A-Za-z0-9._~-]+)*")
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,13 +34,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="address to listen on (default: this machine only; every address on Hugging Face Spaces)",
     )
     parser.add_argument("--port", type=int, default=None, help="default: the first free one from 7860 on")
+    parser.add_argument(
+        "--root-path",
+        default=os.environ.get("GRADIO_ROOT_PATH", ""),
+        metavar="PATH",
+        help="where a reverse proxy offers the page: a path such as /pairalign, or a whole address with http(s)://",
+    )
     parser.add_argument("--share", action="store_true", help="also open a public Gradio link")
     parser.add_argument("--checkpoint", default="base", help="name in checkpoints/ or path of a .safetensors file")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument(
         "--public",
         action=argparse.BooleanOptionalAction,
-        help="tighter limits for strangers (default: when shared or not on a loopback address)",
+        help="tighter limits for strangers (default: when shared, behind a proxy, or not on a loopback address)",
     )
     parser.add_argument(
         "--mic",
@@ -49,11 +57,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.port is not None and not 1 <= options.port <= 65_535:
         parser.error(f"argument --port: {options.port} is no port; allowed: 1 to 65535")
     loopback = options.host in ("localhost", "::1") or options.host.startswith("127.")
-    open_to_others = options.share or not loopback or on_space
+    options.root_path = options.root_path.rstrip("/")
+    if options.root_path and not _ROOT_PATH.fullmatch(options.root_path):
+        parser.error(
+            f"argument --root-path: {options.root_path!r} is no path such as /pairalign, nor an http(s) address"
+        )
+    # who sets up a proxy means to let others in, though the program itself listens to this machine only
+    open_to_others = options.share or not loopback or on_space or bool(options.root_path)
     if options.mic and (open_to_others or options.public):
         parser.error(
             "argument --mic: it lets whoever opens the page listen to the room of this machine, so it works only on a "
-            "loopback address, without --share and --public, and not on Spaces"
+            "loopback address, without --share, --public and --root-path, and not on Spaces"
         )
     if options.public is None:
         options.public = open_to_others
@@ -119,7 +133,8 @@ def serve(options: argparse.Namespace, services: Services) -> int:
     from app import ui
 
     page = ui.build(services)
-    where = {"server_name": options.host, "server_port": options.port, "share": options.share}
+    where: dict[str, Any] = {"server_name": options.host, "server_port": options.port, "share": options.share}
+    where["root_path"] = options.root_path or None
     # Gradio's own lines advise calls that somebody who started a program cannot make
     _, url, shared = page.launch(
         **where, quiet=not options.share, prevent_thread_lock=True, **ui.launch_options(services)

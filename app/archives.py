@@ -19,7 +19,7 @@ from app.uploads import keep
 from pairalign.archive.archive import Archive, ArchiveInfo
 from pairalign.archive.ingest import IngestReport, Progress, audio_files
 from pairalign.errors import PairAlignError
-from pairalign.home import home, inside, is_name, one_line
+from pairalign.home import home, inside, is_name, listed, one_line
 from pairalign.strings import TokenString
 
 KEPT_OPEN = 4  # archives whose strings stay in memory
@@ -80,9 +80,9 @@ class Archives:
 
     def names(self) -> list[str]:
         """The demo first, then the person's own."""
-        if self.refusal or not self._folder().is_dir():
+        if self.refusal:
             return [demo_archive.NAME]
-        return [demo_archive.NAME, *sorted(path.stem for path in self._folder().glob("*.db") if is_name(path.stem))]
+        return [demo_archive.NAME, *(path.stem for path in listed(self._folder(), "*.db") if is_name(path.stem))]
 
     def create(self, name: str) -> str:
         """Begin an empty archive; returns its name. Raises: ValueError for a bad name or one that is taken."""

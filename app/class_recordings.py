@@ -21,7 +21,7 @@ from app.uploads import keep
 from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits, read_audio, write_audio
 from pairalign.checkpoint import atomic_write_json
 from pairalign.errors import PairAlignError
-from pairalign.home import checked_name, home, inside, one_line
+from pairalign.home import checked_name, home, inside, listed, one_line
 from pairalign.training.corpora import write_manifest
 
 CLASS_FILE, MANIFEST = "class.json", "manifest.csv"
@@ -82,7 +82,7 @@ class ClassRecordings:
 
     def names(self) -> list[str]:
         """Classes, by name."""
-        return [] if self.refusal else sorted(path.parent.name for path in _root().glob(f"*/{CLASS_FILE}"))
+        return [] if self.refusal else [path.parent.name for path in listed(_root(), f"*/{CLASS_FILE}")]
 
     def folder(self, name: str) -> Path:
         """Where a class is; it holds a manifest that training reads. Raises ValueError when there is no such class."""

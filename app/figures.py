@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from app.colours import oklch_hex, token_colour
 from app.methods import LOOKS
 from app.result import Envelope, MelImage, TokenizeResult
+from pairalign.export import measure_name
 from pairalign.strings import TokenString
 
 LANE_BARS = 600  # up to here a token is one rectangle with its glyph; above, a lane shows how dense the tokens lie
@@ -155,7 +156,7 @@ def _lane_density(string: TokenString, label: str) -> go.Heatmap:
 def _probability(string: TokenString, index: int) -> str:
     if index >= len(string.log_probs):
         return ""
-    return f"<br>probability {math.exp(string.log_probs[index]):.2f}"
+    return f"<br>{measure_name(string.method)} {math.exp(string.log_probs[index]):.2f}"
 
 
 def _y_axis(domain: list[float]) -> dict[str, Any]:

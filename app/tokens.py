@@ -11,6 +11,7 @@ from app.colours import hue
 from app.figures import METHOD_LABELS
 from app.model_card import model_card_html
 from app.result import ModelInfo, TokenizeResult
+from pairalign.export import measure_name
 from pairalign.strings import TokenString
 
 MAX_CHIPS = 1_500  # per string; more would make the page slow, the files to save always have all of them
@@ -70,7 +71,7 @@ def _chip_px(string: TokenString) -> int:
 def _probability(string: TokenString, index: int) -> str:
     if index >= len(string.log_probs):
         return ""
-    return f", probability {math.exp(string.log_probs[index]):.2f}"
+    return f", {measure_name(string.method)} {math.exp(string.log_probs[index]):.2f}"
 
 
 def lane_head(string: TokenString, label: str, find: bool = False) -> str:
@@ -195,7 +196,8 @@ def table_html(result: TokenizeResult, page: int = 0) -> str:
             rows.append(f"<tr><th scope='row'>{label}</th>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     part = f", {page_words(page, result.duration_s)}" if page_count(result.duration_s) > 1 else ""
     head = "".join(
-        f"<th scope='col'>{name}</th>" for name in ("String", "#", "Id", "Glyph", "Start s", "End s", "Probability")
+        f"<th scope='col'>{name}</th>"
+        for name in ("String", "#", "Id", "Glyph", "Start s", "End s", "Probability or score")
     )
     return (
         '<div class="pa-table" tabindex="0" role="region" aria-label="Tokens as a table"><table>'

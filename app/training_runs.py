@@ -24,7 +24,7 @@ import pairalign
 from app import run_recordings, scratch
 from pairalign.checkpoint import available, own_checkpoints, read_sidecar
 from pairalign.errors import PairAlignError
-from pairalign.home import inside
+from pairalign.home import inside, listed
 from pairalign.lock import holder
 from pairalign.training.finetune import lock_file, new_run, runs_folder
 from pairalign.training.finetune_settings import SETTINGS_FILE, FinetuneSettings, read_settings
@@ -77,9 +77,9 @@ class TrainingRuns:
 
     def names(self) -> list[str]:
         """Runs, the latest first."""
-        if self.refusal or not runs_folder().is_dir():
+        if self.refusal:
             return []
-        found = [path.parent for path in runs_folder().glob(f"*/{SETTINGS_FILE}")]
+        found = [path.parent for path in listed(runs_folder(), f"*/{SETTINGS_FILE}")]
         return [path.name for path in sorted(found, key=lambda path: -(path / SETTINGS_FILE).stat().st_mtime)]
 
     def current(self) -> str | None:
@@ -95,8 +95,9 @@ class TrainingRuns:
         Raises: ValueError when training is not possible here or now, or for bad settings.
         """
         with self._lock:
-            self._refuse_unless_free()
+            self._refuse_public()
             folder = inside(runs_folder(), settings.name, "name for a run")
+            self._refuse_unless_free()
             if uploads:
                 settings = replace(settings, data=str(folder / UPLOADS))
             elif recordings:

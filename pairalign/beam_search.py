@@ -18,9 +18,9 @@ GIVE_WAY = 0.25  # the search goes on without the finished recordings when they 
 class Decoded:
     """Strings of a batch.
 
-    tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): log p of each
-    token and of EOS as weighed, 0 after it; chose_eos (B,): stopped by EOS rather than by the limit;
-    attention (B, U + 1, T).
+    tokens (B, U): ids, EOS from each string's end on; lengths (B,) without EOS; log_probs (B, U + 1): the decoder's own
+    log p of each token and of EOS, given the audio and the tokens before it, 0 after EOS, whatever else had a say in
+    choosing them; chose_eos (B,): stopped by EOS rather than by the limit; attention (B, U + 1, T).
     """
 
     tokens: torch.Tensor
@@ -101,7 +101,7 @@ class _Search:
         source = (self._first_rows()[:, None] + pick // logits.shape[1]).flatten()
         self.token = (pick % logits.shape[1]).flatten()
         was_finished = self.finished[source]
-        gained = scores.log_softmax(1)[source, self.token].masked_fill(was_finished, 0.0)
+        gained = logits.log_softmax(1)[source, self.token].masked_fill(was_finished, 0.0)
         self.tokens = torch.cat([self.tokens[source], self.token[:, None]], 1)
         self.log_probs = torch.cat([self.log_probs[source], gained[:, None]], 1)
         self.attention = torch.cat([self.attention[source], weights[source][:, None]], 1)

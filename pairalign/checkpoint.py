@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pairalign.errors import PairAlignError
-from pairalign.home import home, is_name, one_line
+from pairalign.home import home, is_name, listed, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,8 +61,8 @@ def is_shipped(name: str) -> bool:
 
 
 def _names_in(folder: Path) -> list[str]:
-    weights = folder.glob("*.safetensors")
-    return sorted(p.stem for p in weights if is_name(p.stem) and p.with_suffix(".json").is_file())
+    weights = listed(folder, "*.safetensors")
+    return sorted(p.stem for p in weights if is_name(p.stem) and os.path.isfile(p.with_suffix(".json")))
 
 
 def resolve_checkpoint(name_or_path: str | os.PathLike[str]) -> Path:

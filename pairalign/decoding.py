@@ -138,7 +138,7 @@ def _step_by_step(
         would_stop = free.argmax(1) == eos
         allowed = constrain(worth, u, token, fewest, most, eos)
         chosen = torch.where(finished, eos, allowed.argmax(1))
-        log_prob = scores.log_softmax(1).gather(1, chosen[:, None])[:, 0]
+        log_prob = logits.log_softmax(1).gather(1, chosen[:, None])[:, 0]  # of the decoder, however it was chosen
         tokens.append(chosen)
         log_probs.append(log_prob.masked_fill(finished, 0.0))
         attentions.append(attention)

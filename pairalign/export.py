@@ -11,20 +11,29 @@ from collections.abc import Mapping
 from pairalign.errors import PairAlignError
 from pairalign.strings import TokenString, glyph
 
-COLUMNS = ("method", "index", "id", "glyph", "start_s", "end_s", "probability")
+COLUMNS = ("method", "index", "id", "glyph", "start_s", "end_s", "probability", "score")
 _DIGITS = 6  # of a second
 
 
+def measure_name(method: str) -> str:
+    """What the `log_probs` of a method are logarithms of: "probability" or "score", see `TokenString`."""
+    return "probability" if method == "pairalign" else "score"
+
+
 def to_csv(strings: Mapping[str, TokenString]) -> str:
-    """A header and a line per token; `probability` is empty for methods without any."""
+    """A header and a line per token.
+
+    probability: of a generated token, by the decoder. score: of a code, how much more its frames resemble it than the
+    other codes, 0 to 1, which is no probability. Empty for methods without.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for method, string in strings.items():
         for index, (token, (start_s, end_s)) in enumerate(zip(string.ids, string.spans_s, strict=True)):
-            probability = f"{math.exp(string.log_probs[index]):.6g}" if string.log_probs else ""
-            row = (method, index, token, glyph(token), _seconds(start_s), _seconds(end_s), probability)
-            writer.writerow(row)
+            value = f"{math.exp(string.log_probs[index]):.6g}" if string.log_probs else ""
+            likely = (value, "") if measure_name(string.method) == "probability" else ("", value)
+            writer.writerow((method, index, token, glyph(token), _seconds(start_s), _seconds(end_s), *likely))
     return text.getvalue()
 
 

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from pairalign.errors import PairAlignError
 
+_log = logging.getLogger("pairalign")
 HOME_VARIABLE = "PAIRALIGN_HOME"
 # no dash in front: a name is also the value of an option of the command line
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
@@ -27,8 +30,34 @@ def home() -> Path:
     chosen = os.environ.get(HOME_VARIABLE)
     if chosen:
         return Path(os.path.realpath(os.path.expanduser(chosen)))
-    shared = os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share"
-    return Path(shared).expanduser() / "pairalign"
+    shared = os.path.expanduser(os.environ.get("XDG_DATA_HOME") or os.environ.get("LOCALAPPDATA") or "~/.local/share")
+    if shared.startswith("~"):  # an account without a home, as in a container: Docker says / there
+        shared = os.path.join(os.path.abspath(os.sep), *Path(shared).parts[1:])
+    return Path(shared) / "pairalign"
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """What fits a pattern in a folder that may not exist. One that cannot be read counts as empty, with a warning."""
+    try:
+        os.listdir(folder)  # `Path.glob` would pass over what it may not read
+        return sorted(folder.glob(pattern))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        own = home()
+        _warn(own if folder.is_relative_to(own) else folder, error.strerror or str(error))
+        return []
+
+
+@cache
+def _warn(folder: Path, reason: str) -> None:
+    """Once for every folder."""
+    _log.warning(
+        "pairalign: %s cannot be read (%s), and is taken as empty. Set %s to a folder of your own",
+        one_line(folder),
+        reason,
+        HOME_VARIABLE,
+    )
 
 
 def checked_name(name: object, what: str = "name") -> str:
@@ -61,8 +90,20 @@ def one_line(text: object, most: int = 300) -> str:
 
 
 def inside(root: Path, name: object, what: str = "name", ending: str = "") -> Path:
-    """root/name+ending, which need not exist. Raises ValueError for a bad name, or a link that leads out of `root`."""
+    """root/name+ending, which need not exist.
+
+    Raises: BadName for a bad name, a link that leads out of `root`, or a `root` that may not be looked into.
+    """
     path = root / f"{checked_name(name, what)}{ending}"
-    if not path.resolve().is_relative_to(root.resolve()):
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise BadName(
+            f"{one_line(root)} cannot be read ({error.strerror}). Check its permissions, or set {HOME_VARIABLE} to a "
+            "folder of your own."
+        ) from None
+    except OSError:  # it is not there: the usual case
+        pass
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise BadName(f"{name!r} leads out of {root}; remove that link or choose another {what}.")
     return path

@@ -101,7 +101,10 @@ def alphabet_of(method: str) -> str:
 
 @dataclass(frozen=True)
 class TokenString:
-    """What a recording became: token ids and their places in time. `log_probs` is empty for methods without any."""
+    """What a recording became: token ids and their places in time.
+
+    log_probs: of "pairalign" the decoder's log p of each token; of codes mean log scores, no probabilities; else none.
+    """
 
     ids: tuple[int, ...]
     spans_s: tuple[tuple[float, float], ...]

@@ -90,10 +90,9 @@ def test_a_wider_beam_finds_likelier_strings(setup):
 def test_reported_log_probs_are_those_of_teacher_forcing(setup):
     model, features, condition = setup
     decoder = model.decoder
-    for beam in (1, 4):
-        decoded = decode(
-            decoder, condition, *length_limits(features, DecodingOptions()), DecodingOptions(beam=beam, evidence=0.0)
-        )
+    plain = [DecodingOptions(beam=beam, evidence=evidence) for beam in (1, 4) for evidence in (0.0, 2.0, 20.0)]
+    for options in (*plain, DecodingOptions(temperature=1.0, seed=3), DecodingOptions(beam=4, wanted_tokens=5)):
+        decoded = decode(decoder, condition, *length_limits(features, options), options)
         for k, ids in enumerate(strings(decoded)):
             inputs = torch.tensor([[decoder.bos_id, *ids]])
             with torch.no_grad():

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -92,12 +93,14 @@ def test_csv_has_a_line_per_token() -> None:
     strings = {
         "pairalign": string([3, QUOTE], [(0, 0.06), (0.06, 1 / 3)], log_probs=(0.0, -0.6931472)),
         "mfcc": string([ids_from_text(",")[0]], [(0, 1)]),
-        "vq": string([], []),
+        "vq": replace(string([5], [(0, 1)], log_probs=(-0.6931472,)), method="vq"),
+        "viterbi": string([], []),
     }
     header, *rows = csv.reader(io.StringIO(to_csv(strings)))
     assert tuple(header) == COLUMNS
     assert rows == [
-        ["pairalign", "0", "3", "d", "0", "0.06", "1"],
-        ["pairalign", "1", str(QUOTE), '"', "0.06", "0.333333", "0.5"],
-        ["mfcc", "0", str(ids_from_text(",")[0]), ",", "0", "1", ""],
+        ["pairalign", "0", "3", "d", "0", "0.06", "1", ""],
+        ["pairalign", "1", str(QUOTE), '"', "0.06", "0.333333", "0.5", ""],
+        ["mfcc", "0", str(ids_from_text(",")[0]), ",", "0", "1", "", ""],
+        ["vq", "0", "5", "f", "0", "1", "", "0.5"],
     ]

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from pairalign.decoding import DecodingOptions
 from pairalign.device import compute_exactly, pick_device
 from pairalign.tokenizer import METHODS
 from tests.conftest import babble
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def same(a: pairalign.TokenString, b: pairalign.TokenString) -> bool:
@@ -109,6 +113,21 @@ def test_asking_for_a_device_changes_nothing_and_a_model_on_a_gpu_convolves_exac
     assert torch.backends.cudnn.allow_tf32
     compute_exactly("cuda:0")
     assert not torch.backends.cudnn.allow_tf32
+
+
+def test_loading_and_tokenizing_do_not_import_the_compiler_of_torch(tiny_checkpoint, tmp_path):
+    """It takes a second or more, which every command would."""
+    write_audio(tmp_path / "a.wav", babble(1.0), 44_100)
+    program = f"""
+import sys, pairalign
+tok = pairalign.load({str(tiny_checkpoint)!r}, device="cpu")
+print("torch" in sys.modules, "torch._dynamo" in sys.modules)
+tok.tokenize_methods([{str(tmp_path / "a.wav")!r}], ["pairalign", "vq", "viterbi"])
+pairalign.sweep(tok, {str(tmp_path / "a.wav")!r}, "speed", method="vq")
+print("torch._dynamo" in sys.modules)
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert found.stdout.split() == ["True", "False", "False"]
 
 
 @pytest.mark.parametrize(
