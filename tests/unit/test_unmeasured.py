@@ -70,8 +70,8 @@ def test_a_corpus_of_one_short_sentence_is_measured_as_far_as_it_can_be(found: r
 def test_every_measure_that_may_be_missing_has_a_reason_of_its_own():
     general = why_missing("something new")
     always = set(
-        "tokens_per_s bits_per_s archive_tokens eos_rate vocab_used vocab_perplexity collapse_rate ned_pair jaccard_1 lcs "
-        "exact_match length_deviation".split()
+        "tokens_per_s bits_per_s archive_tokens eos_rate vocab_used vocab_perplexity collapse_rate ned_pair jaccard_1 "
+        "lcs exact_match length_deviation".split()
     )
     names = {name for group in GROUPS.values() for name in group} | {"same_words", "other_words"}
     assert {name for name in names if why_missing(name) == general} == always
