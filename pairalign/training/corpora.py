@@ -233,7 +233,9 @@ def _timit_transcript(path: Path) -> str:
 
 def _timit_words(utterance: int, path: Path) -> Iterator[Word]:
     times = _timit_sibling(path, ".wrd")
-    for number, line in enumerate(times.read_text(errors="replace").splitlines() if times else (), start=1):
+    for number, line in enumerate(
+        times.read_text(encoding="utf-8", errors="replace").splitlines() if times else (), start=1
+    ):
         parts = line.split()
         if not parts:
             continue

@@ -220,6 +220,6 @@ def _data_card(job: Job, run: Run, sidecar: dict | None) -> dict:
         "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
         "skipped": len(bank.skipped),
         **{name: own or bool(before.get(name)) for name, own in used.items()},  # in this run, or one before it
-        "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
+        "licences": licences.read_text(encoding="utf-8", errors="replace") if licences.is_file() else "not stated",
         "before": before or None,  # what the checkpoint it started from had heard
     }
