@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import threading
+import unicodedata
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,8 +97,9 @@ class ClassRecordings:
         """A new class with one prompt per line of `text`."""
         self._check()
         folder = inside(_root(), name, "name of a class")
-        if (folder / CLASS_FILE).exists():
-            raise ClassError(f"There is already a class {name!r}: choose it, or another name.")
+        alike = next((one for one in self.names() if one.casefold() == name.casefold()), None)
+        if alike is not None:  # many disks take Year and year for one folder
+            raise ClassError(f"There is already a class {alike!r}: choose it, or another name.")
         made = RecordedClass(name, prompts_of(text))
         with self._lock, _writing():
             _save(folder, made)
@@ -136,12 +138,12 @@ class ClassRecordings:
                 raise ClassError(f"{prompt[:60]!r} is not on the list any more: choose another prompt.")
             if speaker not in before.speakers and len(before.speakers) >= MOST_SPEAKERS:
                 raise ClassError(f"A class has at most {MOST_SPEAKERS} speakers.")
-            file = f"{speaker}_{hashlib.sha256(prompt.encode()).hexdigest()[:12]}.wav"
+            file, replaced = _file_name(speaker, prompt), before.take(speaker, prompt)
             write_audio(folder / file, wave)
             take = Take(file, speaker, prompt, round(len(wave) / SAMPLE_RATE_HZ, 3))
-            others = tuple(t for t in before.takes if t.file != file)
-            after = RecordedClass(name, before.prompts, (*others, take))
+            after = RecordedClass(name, before.prompts, (*(t for t in before.takes if t != replaced), take))
             _save(folder, after)
+            _remove_unused(folder, replaced, after)
         return after
 
     def delete_take(self, name: str, speaker: str, prompt: str) -> RecordedClass:
@@ -154,7 +156,7 @@ class ClassRecordings:
                 raise ClassError(f"{speaker} has no take of {prompt[:60]!r}.")
             after = RecordedClass(name, before.prompts, tuple(t for t in before.takes if t != gone))
             _save(folder, after)
-            (folder / gone.file).unlink(missing_ok=True)
+            _remove_unused(folder, gone, after)
         return after
 
     def delete(self, name: str) -> None:
@@ -183,7 +185,9 @@ class ClassRecordings:
 
 def prompts_of(text: str) -> tuple[str, ...]:
     """One prompt per line, without empty and double ones. Raises ValueError for too many, too long ones, or none."""
-    prompts = tuple(dict.fromkeys(" ".join(line.split()) for line in (text or "").splitlines() if line.strip()))
+    lines = (one_line(" ".join(line.split()), len(text)) for line in (text or "").splitlines() if line.strip())
+    # one accent has two spellings that look alike
+    prompts = tuple(dict.fromkeys(unicodedata.normalize("NFC", line) for line in lines))
     if not prompts:
         raise ClassError("The list is empty: write one word or sentence per line.")
     if len(prompts) > MOST_PROMPTS:
@@ -192,6 +196,17 @@ def prompts_of(text: str) -> tuple[str, ...]:
     if long:
         raise ClassError(f"The line {long[:40]!r}… has {len(long)} characters; use {LONGEST_PROMPT} or fewer.")
     return prompts
+
+
+def _file_name(speaker: str, prompt: str) -> str:
+    """Differs for Ann and ann in more than the case of letters, which many disks do not tell apart."""
+    return f"{speaker}_{hashlib.sha256(f'{speaker}/{prompt}'.encode()).hexdigest()[:12]}.wav"
+
+
+def _remove_unused(folder: Path, gone: Take | None, left: RecordedClass) -> None:
+    """Remove the sound of a take, unless another take's file has its name on a disk that ignores case."""
+    if gone is not None and gone.file.casefold() not in {take.file.casefold() for take in left.takes}:
+        (folder / gone.file).unlink(missing_ok=True)
 
 
 def _take(file: str, speaker: str, transcript: str, duration_s: float) -> Take:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.exports import safe_stem
 from pairalign.home import one_line
-from pairalign.training.corpora import write_manifest
+from pairalign.training.corpora import AUDIO_SUFFIXES, write_manifest
 from pairalign.training.run_folder import LIST_FILE, UPLOADS
 
 LONGEST_PATH = 10_000
@@ -30,7 +30,8 @@ def keep(folder: Path, uploads: Sequence[str], recordings: Sequence[Path]) -> No
 
 
 def _copy(source: Path, folder: Path, number: int) -> Path:
-    suffix = source.suffix.lower() if source.suffix[1:].isalnum() else ".wav"
+    suffix = source.suffix.lower()
+    suffix = suffix if suffix in AUDIO_SUFFIXES else ".wav"  # one of a folder's; what it really is tells its content
     target = folder / UPLOADS / f"{number:03d}_{safe_stem(source.name)}{suffix}"
     target.parent.mkdir(exist_ok=True)
     shutil.copyfile(source, target)

@@ -195,7 +195,7 @@ class TrainingRuns:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
                 archive.write(weights, weights.name)
                 archive.write(weights.with_suffix(".json"), f"{name}.json")
-                archive.writestr("MODEL_CARD.md", card_text(read_sidecar(weights)))
+                archive.writestr("MODEL_CARD.md", card_text(read_sidecar(weights)).encode("utf-8", "replace"))
 
         try:
             return scratch.write("runs", f"{name}.zip", make)

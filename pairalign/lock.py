@@ -58,7 +58,7 @@ def exclusive(path: Path, owner: str = "", wait_s: float = 2.0) -> Iterator[None
 
 def holder(path: Path) -> str | None:
     """The owner that holds the lock file now; None when nobody does."""
-    if not _owner_file(path).is_file():  # written by everybody who takes the lock
+    if not os.path.isfile(_owner_file(path)):  # written by everybody who takes the lock
         return None
     try:
         with FileLock(_guard_file(path), timeout=_GUARD_S), FileLock(path, timeout=0):

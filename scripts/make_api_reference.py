@@ -46,7 +46,8 @@ SURFACE: dict[str, dict[str, str]] = {
         "microphone": "microphones find_microphone Capture Microphone MicrophoneError",
     },
     "Train": {
-        "training.corpora": "read_manifest words_for Utterance Word DataError",
+        "training.corpora": "read_manifest words_for Utterance Word",
+        "training.csv_table": "DataError",
         "training.config": "TrainConfig",
         "training.job": "Job",
         "training.trainer": "train",

@@ -19,11 +19,6 @@ from pairalign.evaluation.report import format_table
 
 CARD = Path(__file__).resolve().parent.parent / "docs" / "model-card.md"
 CARD_OF = "base"
-SUPERVISION = {
-    "word_times_used": "Weak supervision: word times made from transcripts (the same word by two speakers, stage I).",
-    "lexicon_used": "Weak supervision: the phones that a pronouncing lexicon (CMUdict) has for the words, for the "
-    "encoder (stage I) and for the decoder's targets (stage II).",
-}
 
 
 def release(weights_path: Path, report_path: Path, name: str) -> Path:
@@ -57,7 +52,6 @@ def command_of(report: dict, name: str) -> str:
 def model_card(sidecar: dict) -> str:
     """The model card as Markdown."""
     data, metrics = sidecar["data"], sidecar["metrics"]
-    supervision = " ".join([*(text for key, text in SUPERVISION.items() if _used(data, key)), "No other labels."])
     hours = ", ".join(f"{corpus} {h:.2f} h" for corpus, h in data["hours_by_corpus"].items())
     return "\n".join(
         [
@@ -70,7 +64,7 @@ def model_card(sidecar: dict) -> str:
             "## Data",
             "",
             f"{data['recordings']} recordings, {data['hours']:.2f} h ({hours}), {data['speakers']} named speakers.",
-            supervision,
+            supervision(data, sidecar["recipe"]),
             "",
             data["licences"].strip(),
             "",
@@ -135,10 +129,23 @@ def _fitted(recipe: dict) -> str:
     )
 
 
-def _used(data: dict, what: str) -> bool:
-    """Whether this run, or one it started from, learned from something."""
-    before = data.get("before")
-    return data.get(what, False) or (before is not None and _used(before, what))
+def supervision(data: dict, recipe: dict) -> str:
+    """The labels that this run and those before it learned from, by their recipes, as a paragraph."""
+    words, phones = False, set()
+    while data and recipe:
+        steps = [recipe["config"][f"stage{k}_steps"] for k in (1, 2, 3)]
+        words |= bool(data.get("word_times_used") and steps[0] and recipe["config"]["realization_share"])
+        if data.get("lexicon_used"):
+            where = ("for the encoder (stage I)", "for the decoder's targets (stage II)")
+            phones |= {part for part, count in zip(where, steps, strict=False) if count}
+        data, recipe = data.get("before"), recipe.get("before")
+    told = ["Weak supervision: word times made from transcripts (the same word by two speakers, stage I)."] * words
+    if phones:
+        told.append(
+            "Weak supervision: the phones that a pronouncing lexicon (CMUdict) has for the words, at the times of the "
+            f"words, {' and '.join(sorted(phones, reverse=True))}."
+        )
+    return " ".join([*told, "No other labels."])
 
 
 def main() -> int:

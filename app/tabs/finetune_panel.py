@@ -244,7 +244,7 @@ def _existing(folder: str | None) -> Path:
     """A folder or manifest with recordings; a mistake is told before a process is started."""
     if not (folder or "").strip():
         raise TrainingError("Give the path of a folder with recordings, or of a manifest CSV.")
-    path = Path(os.path.abspath(os.path.expanduser(folder.strip())))
+    path = Path(os.path.expanduser(folder.strip())).absolute()
     read_manifest(path)
     return path
 

@@ -66,10 +66,14 @@ def new_run(settings: FinetuneSettings, folder: Path | None = None) -> Path:
     """
     folder = folder or inside(runs_folder(), settings.name, "name for a run")
     taken = (folder / SETTINGS_FILE).exists()
-    if taken and not came_to_nothing(folder):
-        raise CheckpointError(f"There is already a run {settings.name!r}; resume or delete it, or choose another name")
-    if settings.name in available():
-        raise CheckpointError(f"There is already a checkpoint {settings.name!r}; choose another name")
+    others = (path.parent.name for path in folder.parent.glob(f"*/{SETTINGS_FILE}"))
+    alike = next((name for name in others if name != folder.name and name.casefold() == folder.name.casefold()), None)
+    if alike is not None or (taken and not came_to_nothing(folder)):  # many disks take Mine and mine for one folder
+        name = alike or settings.name
+        raise CheckpointError(f"There is already a run {name!r}; resume or delete it, or choose another name")
+    alike = next((name for name in available() if name.casefold() == settings.name.casefold()), None)
+    if alike is not None:  # many disks take Base and base for one file
+        raise CheckpointError(f"There is already a checkpoint {alike!r}; choose another name")
     resolve_checkpoint(settings.init)
     if taken:
         remove_run(folder)

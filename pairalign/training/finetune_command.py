@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -78,7 +77,7 @@ def run_from_args(args: argparse.Namespace) -> dict:
 def _settings(args: argparse.Namespace) -> FinetuneSettings:
     return FinetuneSettings(
         name=args.name,
-        data=os.path.realpath(args.manifest),
+        data=str(Path(args.manifest).absolute()),
         init=args.init,
         minutes=args.minutes,
         learning_rate=args.learning_rate,

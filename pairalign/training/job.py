@@ -193,10 +193,23 @@ def _reporter(what: str) -> Callable[[int, int], None]:
     return report
 
 
+def labels_used(config: TrainConfig, pairs: bool, phones: bool) -> dict[str, bool]:
+    """Which labels a run learns from, by its recipe. pairs, phones: whether it has word pairs, and a lexicon.
+
+    Phones are told at the times of their words, so a lexicon uses word times in every stage, pairs of words in stage I.
+    """
+    frames = phones and config.stage1_steps > 0 and config.phone_weight > 0
+    strings = config.stage2_steps + config.stage3_steps > 0 and config.targets == "codes" and config.phone_pull > 0
+    lexicon = frames or (phones and strings)
+    words = pairs and config.stage1_steps > 0 and config.realization_share > 0
+    return {"word_times_used": words or lexicon, "lexicon_used": lexicon}
+
+
 def _data_card(job: Job, run: Run, sidecar: dict | None) -> dict:
     """What the checkpoint's model card says of its data."""
-    bank, items, config = run.bank, run.items, run.config
-    words_used = run.words is not None and len(run.words) > 0 and config.realization_share > 0
+    bank, items = run.bank, run.items
+    before = sidecar["data"] if sidecar else {}
+    used = labels_used(run.config, run.words is not None and len(run.words) > 0, run.phones is not None)
     corpora: dict[str, float] = {}
     for i in items:
         corpus = bank.utterances[i].corpus or "unnamed"
@@ -208,8 +221,7 @@ def _data_card(job: Job, run: Run, sidecar: dict | None) -> dict:
         "hours_by_corpus": {k: round(v, 3) for k, v in sorted(corpora.items())},
         "speakers": len({bank.utterances[i].speaker for i in items if bank.utterances[i].speaker}),
         "skipped": len(bank.skipped),
-        "word_times_used": words_used and config.stage1_steps > 0,
-        "lexicon_used": run.phones is not None,
-        "licences": licences.read_text(encoding="utf-8") if licences.is_file() else "not stated",
-        "before": sidecar["data"] if sidecar else None,  # what the checkpoint it started from had heard
+        **{name: own or bool(before.get(name)) for name, own in used.items()},  # in this run, or one before it
+        "licences": licences.read_text(encoding="utf-8", errors="replace") if licences.is_file() else "not stated",
+        "before": before or None,  # what the checkpoint it started from had heard
     }

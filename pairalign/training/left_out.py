@@ -25,6 +25,6 @@ def left_out(path: str | Path) -> list[tuple[Path, str]]:
             suffix, kind = os.path.splitext(name)[1].lower(), mimetypes.guess_type(name)[0] or ""
             if kind.startswith(("audio/", "video/")) and suffix not in AUDIO_SUFFIXES and not name.startswith("."):
                 found.append(
-                    (Path(folder) / name, f"{suffix} is no format that is read ({', '.join(AUDIO_SUFFIXES)}).")
+                    (Path(folder) / name, f"{suffix} is no format that is read ({', '.join(sorted(AUDIO_SUFFIXES))}).")
                 )
     return found

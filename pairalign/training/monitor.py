@@ -74,16 +74,18 @@ def validate(
 
 
 def compare(a: list[list[int]], b: list[list[int]], views: list[list[Heard]], related: np.ndarray) -> dict[str, float]:
-    """tokens_per_s, ned_pair, ned_random and separation of two views' strings, item by item.
-
-    Unrelated to an item are the next ones in the list that say something else, three at most.
-    """
+    """tokens_per_s, ned_pair, ned_random and separation of two views' strings, item by item."""
     seconds = sum(float(h.encoded.lengths.sum()) for view in views for h in view) / FRAME_RATE_HZ
     pair = float(np.mean([normalized_distance(x, y) for x, y in zip(a, b, strict=True)]))
-    others = [[j for j in np.roll(np.arange(len(b)), -i - 1) if not related[i, j]][:3] for i in range(len(a))]
-    random = _mean([normalized_distance(a[i], b[j]) for i, chosen in enumerate(others) for j in chosen])
+    random = unrelated_distance(a, b, related)
     tokens = sum(map(len, a)) + sum(map(len, b))
     return {"tokens_per_s": tokens / seconds, "ned_pair": pair, "ned_random": random, "separation": random - pair}
+
+
+def unrelated_distance(a: list[list[int]], b: list[list[int]], related: np.ndarray) -> float:
+    """Mean distance of each string to the next in the list that say something else, three at most; NaN without any."""
+    others = [[j for j in np.roll(np.arange(len(b)), -i - 1) if not related[i, j]][:3] for i in range(len(a))]
+    return _mean([normalized_distance(a[i], b[j]) for i, chosen in enumerate(others) for j in chosen])
 
 
 def _mean(values: list[float]) -> float:

@@ -201,11 +201,13 @@ class Loop:
         figures = validate(self.run.teacher, held_out, self.run.device, stage > 1, related)
         self.metrics = {k: None if math.isnan(v) else round(v, 5) for k, v in figures.items()}
         missing = [k for k, v in self.metrics.items() if v is None]
-        told = {"reasons": {k: why_missing(re.sub("^(vq|viterbi)_", "", k)) for k in missing}} if missing else {}
+        reasons = {k: why_missing(re.sub("^(vq|viterbi)_", "", k)) for k in missing}
+        told = {"reasons": reasons} if reasons else {}
         self.validated_at = self.progress.step
         self.write(event="validation", stage=stage, **self.metrics, alarms=alarms(figures, wanted_hz), **told)
         shown = {k: v for k, v in self.metrics.items() if "separation" in k or "tokens" in k}
         summary = " ".join(f"{k}={'–' if v is None else f'{v:.3f}'}" for k, v in shown.items())
+        summary += "".join(f" (–: {reason})" for reason in dict.fromkeys(reasons.values()))
         tqdm.write(f"step {self.progress.step} (stage {stage}): {summary}", file=sys.stderr)
         if stage > 1 and figures["separation"] > self.progress.best_separation:
             self.progress.best_separation, self.progress.best_step = figures["separation"], self.progress.step

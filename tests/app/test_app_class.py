@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -51,6 +52,39 @@ def test_a_class_is_recorded_line_by_line(spoken: list[str]):
     assert classes.change_prompts("year-7", "winter").prompts == ("winter",)
     classes.delete("year-7")
     assert classes.names() == []
+
+
+def test_speakers_that_differ_by_case_alone_keep_their_own_recordings(spoken: list[str]):
+    classes = ClassRecordings()
+    classes.create("c", "harbour\ncaf\u00e9\ncafe\u0301")
+    assert classes.load("c").prompts == ("harbour", "caf\u00e9"), "one word, spelled in two ways"
+    for speaker, path in zip(("Ann", "ann", "ANN"), spoken, strict=False):
+        found = classes.save_take("c", speaker, "harbour", path)
+    assert len({take.file.casefold() for take in found.takes}) == 3
+    for name in ("C", "c"):
+        with pytest.raises(ValueError, match="already a class 'c'"):
+            classes.create(name, "x")
+    for speaker in ("con", "aux.wav", "nul", "ann.", "ann ", "COM1"):
+        with pytest.raises(ValueError, match="name of a (speaker|device)"):
+            classes.save_take("c", speaker, "harbour", spoken[0])
+
+
+def test_takes_of_an_earlier_version_are_read_replaced_and_deleted(spoken: list[str]):
+    classes = ClassRecordings()
+    classes.create("c", "harbour")
+    classes.save_take("c", "Ann", "harbour", spoken[0])
+    folder = classes.folder("c")
+    listed = json.loads((folder / "class.json").read_text())
+    for k, speaker in enumerate(("Ann", "ann")):
+        soundfile.write(folder / f"{speaker}_00ff.wav", babble(1.0, seed=k), 16_000)
+    (folder / classes.load("c").takes[0].file).unlink()
+    take = listed["takes"][0]
+    listed["takes"] = [{**take, "speaker": speaker, "file": f"{speaker}_00ff.wav"} for speaker in ("Ann", "ann")]
+    (folder / "class.json").write_text(json.dumps(listed))
+    assert classes.load("c").speakers == ["Ann", "ann"]
+    replaced = classes.save_take("c", "Ann", "harbour", spoken[1])
+    assert len(replaced.takes) == 2 and (folder / "ann_00ff.wav").is_file(), "the other's may be the same file"
+    assert classes.delete_take("c", "ann", "harbour").speakers == ["Ann"] and not (folder / "ann_00ff.wav").exists()
 
 
 def test_mistakes_while_recording_are_told(spoken: list[str], recordings):

@@ -13,6 +13,7 @@ from app import training_runs
 from app.services import Services
 from app.tabs import run_panel
 from app.training_runs import TrainingError, TrainingRuns
+from pairalign.audio import read_audio
 from pairalign.checkpoint import available, own_checkpoints, read_checkpoint, save_checkpoint
 from pairalign.lock import exclusive
 from pairalign.training.corpora import read_manifest
@@ -64,6 +65,16 @@ def test_recordings_whose_names_fit_no_list_are_copied(settings, fresh_home: Pat
     folder = fresh_home / "runs" / "mine"
     first, second = (utterance.path for utterance in read_manifest(folder / "recordings.csv"))
     assert first == plain and second.parent == folder / "uploads" and second.read_bytes() == odd.read_bytes()
+
+
+def test_every_upload_is_tried_whatever_its_name_ends_in(settings, tmp_path: Path, recordings, monkeypatch):
+    monkeypatch.setattr(TrainingRuns, "_launch", lambda *_: None)
+    uploads = [tmp_path / name for name in ("voice.xyz", "voice", "voice.WAV", "voice.tar.gz")]
+    for path in uploads:
+        path.write_bytes(recordings["speech.wav"].read_bytes())
+    runs = TrainingRuns()
+    folder = runs.look(runs.start(settings, [str(path) for path in uploads])).folder / "uploads"
+    assert len(read_manifest(folder)) == 4 and all(len(read_audio(path)) > 40_000 for path in folder.iterdir())
 
 
 def made(settings: FinetuneSettings, name: str, init: str) -> Path:

@@ -88,6 +88,12 @@ def test_a_minute_of_fine_tuning_is_watched_left_stopped_resumed_and_used(open_p
     page.get_by_role("button", name="Ten digits").click()
     page.wait_for_selector("#pa-strings .pa-lane")
     assert "browser" in page.inner_text("#pa-results .pa-source")
+    page.get_by_role("tab", name="Train").click()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#pa-train-delete")  # of the very checkpoint that this page uses
+    page.locator("#pa-header .pa-facts").get_by_text("tiny").wait_for()
+    page.locator(".toast-body").get_by_text("This page uses tiny again").wait_for()
+    page.get_by_role("tab", name="Tokenize").click()
     use_again(page)
 
 

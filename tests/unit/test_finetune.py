@@ -84,8 +84,9 @@ def test_own_checkpoints_are_found_and_never_hide_a_shipped_one(tiny_checkpoint:
         assert checkpoint.resolve_checkpoint("mine").parent == folder
         assert checkpoint.resolve_checkpoint("base").parent == checkpoint.CHECKPOINT_DIR
         assert checkpoint.is_shipped("base") and not checkpoint.is_shipped("mine")
-        with pytest.raises(ValueError, match="already a checkpoint"):
-            finetune.new_run(SETTINGS)
+        for taken in ("mine", "Mine", "BASE"):
+            with pytest.raises(ValueError, match="already a checkpoint"):
+                finetune.new_run(replace(SETTINGS, name=taken))
     finally:
         for path in folder.glob("*"):
             path.unlink()
@@ -254,8 +255,9 @@ def test_a_start_that_is_refused_or_fails_leaves_the_name_free(
     assert "Something failed on our side" in told.err.splitlines()[-1] and not told.out
     assert finetune.new_run(replace(SETTINGS, name="free", init=str(tiny_checkpoint))) == folder
     write_status(folder, Status("stopped", step=3))
-    with pytest.raises(ValueError, match="already a run 'free'"):
-        finetune.new_run(replace(SETTINGS, name="free", init=str(tiny_checkpoint)))
+    for taken in ("free", "Free"):
+        with pytest.raises(ValueError, match="already a run 'free'"):
+            finetune.new_run(replace(SETTINGS, name=taken, init=str(tiny_checkpoint)))
     shutil.rmtree(folder)
 
 
