@@ -23,8 +23,10 @@ START_JS = "window.PairAlign.live(element, server)"
 NAME_JS = "(name, seconds) => [window.PairAlign.liveStream(), seconds]"
 
 
-def build(services: Services, audio: gr.Audio) -> None:
+def build(services: Services, audio: gr.Audio) -> LiveStreams:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
+
+    Returns: the streams, which a page that is closed must leave.
 
     Sound does not go through Gradio's streaming microphone: that one keeps the newest piece only when the server is
     late, and drops the first and the last one, so that its strings could not be those of the recording.
@@ -51,6 +53,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         return SAMPLE_RATE_HZ, kept
 
     button.click(keep, [name, seconds], audio, js=NAME_JS, show_progress="hidden", api_visibility="private")
+    return live
 
 
 def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]]:

@@ -65,6 +65,13 @@ class Page:
         assert answer.status_code == 200, (address, answer.text)
         return answer.content
 
+    def call(self, function: str, question: dict[str, Any]) -> dict[str, Any]:
+        """What a function of the server answers that the page's scripts may call."""
+        names = {one["id"]: one["props"].get("server_fns") or () for one in self.config["components"]}
+        owner = next(key for key, functions in names.items() if function in functions)
+        body = {"session_hash": self.session, "component_id": owner, "fn_name": function, "data": question}
+        return self._http.post(f"{self.url}/component_server", json=body).json()
+
     def messages(self) -> Iterator[dict[str, Any]]:
         """What the server says to this page until all of its events have ended."""
         with self._http.stream("GET", f"{self.url}/queue/data?session_hash={self.session}") as answer:

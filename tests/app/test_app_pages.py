@@ -246,6 +246,17 @@ def test_an_expired_upload_is_named_wherever_it_is_used(what: str, own: Archives
         act()
 
 
+def test_a_closed_page_lets_go_of_its_live_stream(open_page: Callable[[], Page], app_blocks: gr.Blocks) -> None:
+    page, other = open_page(), open_page()
+    streams = [one.call("open_stream", {"rate_hz": 16_000, "page": one.session})["stream"] for one in (page, other)]
+    page.close()
+    deadline = time.monotonic() + 30
+    while "error" not in (answer := other.call("feed", {"stream": streams[0], "pcm": ""})):
+        assert time.monotonic() < deadline, "it is still there"
+    assert "no longer has this stream" in answer["error"]
+    assert "error" not in other.call("feed", {"stream": streams[1], "pcm": ""})
+
+
 class TestRunsOfPages:
     def running(self, services: Services, page: Page) -> list[str]:
         return [run.name for run in services._runs._runs if run.name.split("/")[0] == page.session]
