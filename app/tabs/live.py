@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -70,11 +71,13 @@ def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]
                 "error": "Something failed on our side; the server's log has the details. Press Start to try again."
             }
 
-    def open_stream(asked: Any) -> dict[str, Any]:
-        return answer(lambda: live.open(_of(asked, "rate_hz"), _of(asked, "page")))
+    async def open_stream(asked: Any, request: gr.Request) -> dict[str, Any]:
+        page = await _page(request)
+        return await asyncio.to_thread(answer, lambda: live.open(_of(asked, "rate_hz"), page))
 
-    def open_microphone(asked: Any) -> dict[str, Any]:
-        return answer(lambda: live.open_microphone(_of(asked, "index"), _of(asked, "page")))
+    async def open_microphone(asked: Any, request: gr.Request) -> dict[str, Any]:
+        page = await _page(request)
+        return await asyncio.to_thread(answer, lambda: live.open_microphone(_of(asked, "index"), page))
 
     def feed(asked: Any) -> dict[str, Any]:
         return answer(lambda: live.feed(_of(asked, "stream"), _of(asked, "pcm")))
@@ -89,6 +92,12 @@ def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]
         return answer(lambda: live.close(_of(asked, "stream")))
 
     return [open_stream, open_microphone, feed, poll, finish, close]
+
+
+async def _page(request: gr.Request) -> str:
+    """Which open page calls: Gradio passes a server's function the request itself, in whose body it stands."""
+    body = await cast(Any, request).json()
+    return str(body.get("session_hash") or "")
 
 
 def _of(asked: Any, key: str) -> Any:
