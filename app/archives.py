@@ -56,9 +56,12 @@ class SharedTokenizer:
             return self._tokenizer.tokenize(*args, **options)
 
     def tokenize_methods(self, *args: Any, **options: Any) -> dict[str, list[TokenString]]:
-        """As the tokenizer's own."""
-        with self._services.model():
-            return self._tokenizer.tokenize_methods(*args, **options)
+        """As the tokenizer's own; others may use the model between its batches."""
+
+        def work(tokenizer: Any, **shared: Any) -> dict[str, list[TokenString]]:
+            return tokenizer.tokenize_methods(*args, **options, **shared)
+
+        return self._services.compute_here(work, progress=lambda _: None)
 
 
 class Archives:

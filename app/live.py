@@ -26,7 +26,10 @@ from pairalign.strings import glyph
 from pairalign.threads import thread_pool
 
 MAX_STREAMS = {False: 32, True: 8}  # by public
-IDLE_S = 600.0  # so long after it ended, a stream's last seconds can still be kept
+IDLE_S = 600.0  # so long after it was last asked for, a stream's last seconds can still be kept
+# a page asks twice a second, and once where browsers slow down the hidden ones; one that has paused is let in again
+SLOT_S = 20.0
+TOO_MANY = "Too many pages are listening at once. Try again in some minutes."
 MAX_CHUNK_S = 30.0  # a page that was held up sends all it has heard meanwhile
 MEL_TOP_NATS = 0.0  # a softer stream than this is drawn darker, so that silence does not glow
 MEL_DECAY_NATS = 0.02  # per column: after a loud moment the picture takes some seconds to become sensitive again
@@ -45,6 +48,20 @@ class _Live:
     columns: int = 0  # of the picture, drawn so far
     top_nats: float = MEL_TOP_NATS
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.has_microphone = self.capture is not None
+
+    def holds_slot(self, now: float) -> bool:
+        """Whether it counts among the streams that listen at once."""
+        return not self.stream.finished and now - self.used <= SLOT_S
+
+    def let_go(self) -> None:
+        """Release the server's microphone; whoever reads it just now comes first."""
+        with self.lock:
+            capture, self.capture = self.capture, None
+        if capture is not None:
+            capture.close()
 
 
 class LiveStreams:
@@ -94,29 +111,40 @@ class LiveStreams:
     def poll(self, name: Any, paused: Any = False) -> dict[str, Any]:
         """What the server's microphone heard since the last time, with its sound; nothing of it while paused."""
         live = self._find(name)
-        if live.capture is None:
+        if not live.has_microphone:
             raise PairAlignError("This stream comes from the browser, not from the server's microphone.")
-        heard = live.capture.read()
-        heard = heard[:0] if paused is True else heard
-        return self._update(live, heard) | {"pcm": _base64(to_int16(heard).tobytes())}
+        with live.lock:
+            # in here: another answer, Stop or a closed page may be reading or closing it just now
+            sound = np.zeros(0, np.float32) if live.capture is None else live.capture.read()
+            sound = sound[:0] if paused is True else sound
+            return self._updated(live, sound) | {"pcm": _base64(to_int16(sound).tobytes())}
 
     def finish(self, name: Any) -> dict[str, Any]:
         """End the stream: all tokens are final. Its last seconds can be kept for a while."""
-        return self._update(self._find(name), np.zeros(0, np.int16), end=True)
+        return self._update(self._find(name, listens=False), np.zeros(0, np.int16), end=True)
 
     def close(self, name: Any) -> dict[str, Any]:
         """Forget the stream."""
         with self._lock:
             live = self._streams.pop(str(name), None)
-        if live is not None and live.capture is not None:
-            live.capture.close()
+        if live is not None:
+            live.let_go()
         return {}
+
+    def leave(self, page: str) -> None:
+        """The page was closed: its streams are forgotten."""
+        with self._lock:
+            names = [name for name, live in self._streams.items() if live.page == page]
+        for name in names:
+            self.close(name)
 
     def keep(self, name: Any, seconds: float) -> np.ndarray:
         """The last seconds (T,) int16 at 16 kHz."""
         if not name:
             raise PairAlignError("There is no sound yet: press Start and say something first.")
-        return to_int16(self._find(name).stream.audio(seconds))
+        live = self._find(name, listens=False)
+        with live.lock:
+            return to_int16(live.stream.audio(seconds))
 
     def _begin(self, stream: Stream, page: Any, capture: Capture | None = None) -> dict[str, Any]:
         page = page if isinstance(page, str) else ""
@@ -125,39 +153,54 @@ class LiveStreams:
         return {"stream": self._add(_Live(stream, own, page, capture)), "model": model}
 
     def _add(self, live: _Live) -> str:
+        name, most = secrets.token_urlsafe(16), MAX_STREAMS[self.services.public]
         with self._lock:
             now = time.monotonic()
-            stale = [name for name, one in self._streams.items() if now - one.used > IDLE_S]
-        for name in stale:
-            self.close(name)
-        with self._lock:
-            if len(self._streams) >= MAX_STREAMS[self.services.public]:
-                raise PairAlignError("Too many pages are listening at once. Try again in some minutes.")
-            name = secrets.token_urlsafe(16)
-            self._streams[name] = live
+            quiet = sorted((one.used, key) for key, one in self._streams.items() if not one.holds_slot(now))
+            full = len(self._streams) - len(quiet) >= most
+            # the sound of those that nobody asks for is kept for a while, but not for ever, and of few of them
+            old = [key for place, (used, key) in enumerate(reversed(quiet)) if now - used > IDLE_S or place >= most]
+            gone = [self._streams.pop(key) for key in old]
+            if not full:
+                self._streams[name] = live
+        for one in gone:
+            one.let_go()
+        if full:
+            raise PairAlignError(TOO_MANY)
         return name
 
-    def _find(self, name: Any) -> _Live:
-        live = self._streams.get(name) if isinstance(name, str) else None
-        if live is None:
-            raise PairAlignError("The server no longer has this stream. Press Start to begin a new one.")
-        live.used = time.monotonic()
+    def _find(self, name: Any, listens: bool = True) -> _Live:
+        """A stream by its name. listens: whether it is to go on, which needs a slot again if it has lost its own."""
+        with self._lock:
+            live = self._streams.get(name) if isinstance(name, str) else None
+            if live is None:
+                raise PairAlignError("The server no longer has this stream. Press Start to begin a new one.")
+            now = time.monotonic()
+            if listens and not live.stream.finished and not live.holds_slot(now):
+                taken = sum(one.holds_slot(now) for one in self._streams.values())
+                if taken >= MAX_STREAMS[self.services.public]:
+                    raise PairAlignError(TOO_MANY)
+            live.used = now
         return live
 
     def _update(self, live: _Live, samples: np.ndarray, end: bool = False) -> dict[str, Any]:
-        begun = time.perf_counter()
         with live.lock:
-            stream = live.stream
-            if not stream.finished and len(samples):
-                stream.add(samples)
-            over = self.limit_s is not None and stream.duration_s >= self.limit_s
-            with live.services.model() as tokenizer:
-                work = stream.finish if end or over else stream.update
-                update = self._decoding.submit(work, tokenizer).result()
-            if stream.finished and live.capture is not None:
-                live.capture.close()
-                live.capture = None
-            answer = _document(stream, update) | {"mel": _new_columns(live)}
+            return self._updated(live, samples, end)
+
+    def _updated(self, live: _Live, samples: np.ndarray, end: bool = False) -> dict[str, Any]:
+        """What new samples change; `live.lock` is held."""
+        begun = time.perf_counter()
+        stream = live.stream
+        if not stream.finished and len(samples):
+            stream.add(samples)
+        over = self.limit_s is not None and stream.duration_s >= self.limit_s
+        with live.services.model() as tokenizer:
+            work = stream.finish if end or over else stream.update
+            update = self._decoding.submit(work, tokenizer).result()
+        if stream.finished and live.capture is not None:
+            live.capture.close()
+            live.capture = None
+        answer = _document(stream, update) | {"mel": _new_columns(live)}
         answer["took_ms"] = 1000 * (time.perf_counter() - begun)
         if over and not end:
             answer["ended"] = f"Listening ends after {self.limit_s:g} seconds here. Press Start to begin again."

@@ -251,9 +251,16 @@ class Services:
         work: a function or method that is found by name in its module; it gets `progress` too where that can be told,
         and lets others go first whenever it reports some.
         """
+        if self._slots is None:
+            return self.compute_here(work, *args, progress=progress, **options)
+        with self._runs.turn(self.page):
+            return self._slots.run(work, *args, **options)
+
+    def compute_here(
+        self, work: Callable[..., _Result], *args: Any, progress: Progress | None = None, **options: Any
+    ) -> _Result:
+        """As `compute`, but never in a slot."""
         with self._runs.turn(self.page) as turn:
-            if self._slots is not None:
-                return self._slots.run(work, *args, **options)
             told = {} if progress is None else {"progress": between_steps(progress, turn)}
             return work(self.tokenizer(), *args, **options, **told)
 

@@ -10,6 +10,7 @@ import gradio as gr
 
 from app import parts
 from app.archives import Archives
+from app.live import LiveStreams
 from app.services import Services
 from app.tabs import archive, card_saving, compare, learn, live, model_choice, sweep, tokenize, train, views
 from app.uploads import KEPT_S
@@ -34,7 +35,7 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Tokenize", id="tokenize", elem_classes="pa-tab"):
                 tokenize.build(services, audio, archives)
             with gr.Tab("Live", id="live", elem_classes="pa-tab"):
-                live.build(services, audio)
+                streams = live.build(services, audio)
             with gr.Tab("Views", id="views", elem_classes="pa-tab"):
                 controls["views"] = views.build(services, audio)
             with gr.Tab("Sweep", id="sweep", elem_classes="pa-tab"):
@@ -47,15 +48,16 @@ def build(services: Services) -> gr.Blocks:
                 train.build(services, audio, checkpoint, archives, page)
             with gr.Tab("Learn", id="learn", elem_classes="pa-tab"):
                 learn.build(services, audio, tabs, controls)
-        page.unload(_leaver(services))
+        page.unload(_leaver(services, streams))
     page.queue(max_size=32)
     return page
 
 
-def _leaver(services: Services) -> Callable[[gr.Request], None]:
+def _leaver(services: Services, streams: LiveStreams) -> Callable[[gr.Request], None]:
     def leave(request: gr.Request) -> None:
         """The page was closed or loaded again: what it left at work ends."""
         services.of(parts.run_id(request)).leave()
+        streams.leave(parts.run_id(request))
 
     return leave
 

@@ -5,11 +5,9 @@
   const PAUSE_MS = 100; // a result arrives by parts, and Live changes the page all the time
 
   let loaded = ""; // sha256 of the weights that this page uses
-  let page = ""; // what the page is called at the server
 
-  function checkpointIs(sha, name) {
+  function checkpointIs(sha) {
     loaded = sha || loaded;
-    page = name || page;
     compare();
   }
 
@@ -30,5 +28,5 @@
   document.addEventListener("DOMContentLoaded", () => {
     new MutationObserver(later).observe(document.body, { childList: true, subtree: true });
   });
-  Object.assign(window.PairAlign, { checkpointIs, pageName: () => page });
+  Object.assign(window.PairAlign, { checkpointIs });
 })();

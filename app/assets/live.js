@@ -38,7 +38,7 @@
       if (!this.on) return microphone.close(); // Stop was pressed before the browser was allowed
       this.microphone = microphone;
       this.history = new History(this.microphone.rate_hz);
-      this.begin(await this.ask("open_stream", { rate_hz: this.microphone.rate_hz, page: window.PairAlign.pageName() }));
+      this.begin(await this.ask("open_stream", { rate_hz: this.microphone.rate_hz }));
       this.board.say("Listening. Speak.");
     }
 
@@ -76,7 +76,7 @@
 
     async startServer(index) {
       const { History } = window.PairAlign.liveSound;
-      const opened = await this.ask("open_microphone", { index, page: window.PairAlign.pageName() });
+      const opened = await this.ask("open_microphone", { index });
       this.begin(opened);
       this.history = new History(opened.rate_hz);
       this.board.say("Listening with the microphone of this machine. Speak.");

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -23,8 +24,10 @@ START_JS = "window.PairAlign.live(element, server)"
 NAME_JS = "(name, seconds) => [window.PairAlign.liveStream(), seconds]"
 
 
-def build(services: Services, audio: gr.Audio) -> None:
+def build(services: Services, audio: gr.Audio) -> LiveStreams:
     """Lay out the tab inside the current Blocks and wire its events; `audio` is the page's recording.
+
+    Returns: the streams, which a page that is closed must leave.
 
     Sound does not go through Gradio's streaming microphone: that one keeps the newest piece only when the server is
     late, and drops the first and the last one, so that its strings could not be those of the recording.
@@ -51,6 +54,7 @@ def build(services: Services, audio: gr.Audio) -> None:
         return SAMPLE_RATE_HZ, kept
 
     button.click(keep, [name, seconds], audio, js=NAME_JS, show_progress="hidden", api_visibility="private")
+    return live
 
 
 def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]]:
@@ -67,11 +71,13 @@ def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]
                 "error": "Something failed on our side; the server's log has the details. Press Start to try again."
             }
 
-    def open_stream(asked: Any) -> dict[str, Any]:
-        return answer(lambda: live.open(_of(asked, "rate_hz"), _of(asked, "page")))
+    async def open_stream(asked: Any, request: gr.Request) -> dict[str, Any]:
+        page = await _page(request)
+        return await asyncio.to_thread(answer, lambda: live.open(_of(asked, "rate_hz"), page))
 
-    def open_microphone(asked: Any) -> dict[str, Any]:
-        return answer(lambda: live.open_microphone(_of(asked, "index"), _of(asked, "page")))
+    async def open_microphone(asked: Any, request: gr.Request) -> dict[str, Any]:
+        page = await _page(request)
+        return await asyncio.to_thread(answer, lambda: live.open_microphone(_of(asked, "index"), page))
 
     def feed(asked: Any) -> dict[str, Any]:
         return answer(lambda: live.feed(_of(asked, "stream"), _of(asked, "pcm")))
@@ -86,6 +92,12 @@ def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]
         return answer(lambda: live.close(_of(asked, "stream")))
 
     return [open_stream, open_microphone, feed, poll, finish, close]
+
+
+async def _page(request: gr.Request) -> str:
+    """Which open page calls: Gradio passes a server's function the request itself, in whose body it stands."""
+    body = await cast(Any, request).json()
+    return str(body.get("session_hash") or "")
 
 
 def _of(asked: Any, key: str) -> Any:

@@ -12,7 +12,7 @@ import pairalign
 from app import parts, tokens
 from app.services import Services
 
-LOADED_JS = "(sha, page) => { window.PairAlign.checkpointIs(sha, page); }"  # checkpoint.js
+LOADED_JS = "(sha) => { window.PairAlign.checkpointIs(sha); }"  # checkpoint.js
 CHECK_S = 5
 
 
@@ -30,35 +30,21 @@ def build(services: Services, page: gr.Blocks) -> gr.Dropdown | None:
                 min_width=180,
                 scale=0,
             )
-    # in the page, so that its script learns of them
-    known = [gr.Textbox(visible="hidden", label=label) for label in ("sha256", "page")]
     if choice is not None:
-        _wire(services, page, choice, [header, *known])
-        return choice
-
-    def tell(request: gr.Request) -> tuple[str, str]:
-        return _known(services, request)
-
-    loaded = page.load(tell, None, known, **parts.PRIVATE)
-    loaded.success(None, known, js=LOADED_JS, **parts.PRIVATE)
-    return None
+        _wire(services, page, choice, header)
+    return choice
 
 
-def _known(services: Services, request: gr.Request) -> tuple[str, str]:
-    """What the page's script must know: the hash of the page's model, and what the page is called here."""
-    return services.of(parts.run_id(request)).model_info().sha256, parts.run_id(request)
-
-
-def _wire(services: Services, page: gr.Blocks, choice: gr.Dropdown, shown: list[Any]) -> None:
+def _wire(services: Services, page: gr.Blocks, choice: gr.Dropdown, header: gr.HTML) -> None:
     """The choice is this page's: what other pages use stays as it is."""
     timer = gr.Timer(CHECK_S, active=False)
-    outputs, known = [*shown, choice, timer], shown[1:]
+    sha = gr.Textbox(visible="hidden", label="sha256")  # in the page, so that its script learns of the change
+    outputs = [header, sha, choice, timer]
 
     def tell(request: gr.Request) -> tuple[Any, ...]:
         own = parts.of_page(services, request)
-        update = gr.update(choices=choices(services), value=own.checkpoint)
-        checks = gr.Timer(active=own.checkpoint != services.given)
-        return tokens.header_html(own.model_info()), *_known(services, request), update, checks
+        info, update = own.model_info(), gr.update(choices=choices(services), value=own.checkpoint)
+        return tokens.header_html(info), info.sha256, update, gr.Timer(active=own.checkpoint != services.given)
 
     def use(checkpoint: str, request: gr.Request) -> tuple[Any, ...]:
         own = parts.of_page(services, request)
@@ -80,10 +66,10 @@ def _wire(services: Services, page: gr.Blocks, choice: gr.Dropdown, shown: list[
     events = [
         choice.change(use, choice, outputs, **parts.PRIVATE),
         page.load(tell, None, outputs, **parts.PRIVATE),
-        timer.tick(check, known[0], outputs, trigger_mode="once", **parts.PRIVATE),
+        timer.tick(check, sha, outputs, trigger_mode="once", **parts.PRIVATE),
     ]
     for event in events:
-        event.success(None, known, js=LOADED_JS, **parts.PRIVATE)
+        event.success(None, sha, js=LOADED_JS, **parts.PRIVATE)
 
 
 def choices(services: Services) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,17 +24,26 @@ class Page:
         self.components = {one["id"]: one["props"] for one in self.config["components"]}
         self._http = httpx.Client(timeout=120)
         self._open = threading.Event()
+        self._sockets: list[socket.socket] = []
         threading.Thread(target=self._beat, daemon=True).start()
         assert self._open.wait(30)
 
     def _beat(self) -> None:
         """The connection that stands as long as the page is open."""
-        with suppress(httpx.TransportError), self._http.stream("GET", f"{self.url}/heartbeat/{self.session}") as answer:
-            for _ in answer.iter_lines():
-                self._open.set()
+        for _ in self._lines(f"heartbeat/{self.session}"):
+            self._open.set()
+
+    def _lines(self, address: str) -> Iterator[str]:
+        """What comes over a connection that stays open until the page is closed."""
+        with suppress(httpx.TransportError), self._http.stream("GET", f"{self.url}/{address}") as answer:
+            self._sockets.append(answer.extensions["network_stream"].get_extra_info("socket"))
+            yield from answer.iter_lines()
 
     def close(self) -> None:
         """Leave as a browser does: all connections end at once."""
+        for one in self._sockets:
+            with suppress(OSError):  # closing alone would wait for whoever reads from it
+                one.shutdown(socket.SHUT_RDWR)
         self._http.close()
 
     def upload(self, path: Path) -> dict[str, Any]:
@@ -65,12 +75,18 @@ class Page:
         assert answer.status_code == 200, (address, answer.text)
         return answer.content
 
+    def call(self, function: str, question: dict[str, Any]) -> dict[str, Any]:
+        """What a function of the server answers that the page's scripts may call."""
+        names = {one["id"]: one["props"].get("server_fns") or () for one in self.config["components"]}
+        owner = next(key for key, functions in names.items() if function in functions)
+        body = {"session_hash": self.session, "component_id": owner, "fn_name": function, "data": question}
+        return self._http.post(f"{self.url}/component_server", json=body).json()
+
     def messages(self) -> Iterator[dict[str, Any]]:
         """What the server says to this page until all of its events have ended."""
-        with self._http.stream("GET", f"{self.url}/queue/data?session_hash={self.session}") as answer:
-            for line in answer.iter_lines():
-                if line.startswith("data:"):
-                    yield json.loads(line[5:])
+        for line in self._lines(f"queue/data?session_hash={self.session}"):
+            if line.startswith("data:"):
+                yield json.loads(line[5:])
 
     def run(self, event: int, *inputs: Any) -> list[Any]:
         """Start an event and wait for its values."""

@@ -6,6 +6,8 @@ import base64
 import os
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ from app.live import LiveStreams
 from app.live_html import panel_html
 from app.services import Services
 from pairalign.gate import without_silence
+from pairalign.microphone import Capture
 from tests.fake_sounddevice import make_sounddevice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,6 +132,43 @@ def test_streams_that_nobody_feeds_make_room(live, monkeypatch):
         live.feed(first, "")
 
 
+def test_a_stream_that_nobody_asks_for_soon_holds_no_slot_and_can_still_be_kept(live, speech, monkeypatch):
+    monkeypatch.setattr(live_module, "MAX_STREAMS", {False: 2, True: 2})
+    first, second = (live.open(16_000)["stream"] for _ in range(2))
+    live.feed(first, encoded(speech))
+    live._streams[first].used -= live_module.SLOT_S + 1
+    third = live.open(16_000)["stream"]
+    assert len(live.keep(first, 1)) == 16_000, "its sound is there"
+    live._streams[first].used -= live_module.SLOT_S + 1
+    with pytest.raises(ValueError, match="Too many pages"):
+        live.feed(first, encoded(speech))
+    live.finish(second)
+    assert live.feed(first, encoded(speech))["now_s"] == 2 * len(speech) / 16_000, "it goes on when there is room"
+    with pytest.raises(ValueError, match="Too many pages"):
+        live.open(16_000)
+    live.close(third)
+    live.open(16_000)
+
+
+def test_a_stream_that_has_ended_holds_no_slot_and_few_are_kept(live, monkeypatch):
+    monkeypatch.setattr(live_module, "MAX_STREAMS", {False: 2, True: 2})
+    names = []
+    for _ in range(6):
+        names.append(live.open(16_000)["stream"])
+        live.finish(names[-1])
+    assert list(live._streams)[-3:] == names[-3:] and len(live._streams) == 3
+
+
+def test_a_closed_page_leaves_its_streams(live, monkeypatch):
+    monkeypatch.setattr(live_module, "MAX_STREAMS", {False: 2, True: 2})
+    one, other = (live.open(16_000, page)["stream"] for page in ("one", "other"))
+    live.leave("one")
+    live.open(16_000, "third")
+    assert live.feed(other, "")["now_s"] == 0
+    with pytest.raises(ValueError, match="no longer has this stream"):
+        live.feed(one, "")
+
+
 def test_in_public_listening_ends_after_a_while(tiny_checkpoint, speech):
     public = LiveStreams(Services(str(tiny_checkpoint), device="cpu", public=True))
     public.limit_s = 4.0
@@ -158,6 +198,37 @@ def test_the_servers_microphone(tiny_checkpoint, speech, monkeypatch):
         live.poll(live.open(16_000)["stream"])
     live.finish(opened["stream"])
     assert not made.streams[0].open, "the microphone is off when the stream ends"
+
+
+@pytest.mark.parametrize("how", ["close", "finish", "leave"])
+def test_the_servers_microphone_is_not_closed_while_it_is_read(how, tiny_checkpoint, speech, monkeypatch):
+    made = make_sounddevice(wave=speech)
+    monkeypatch.setitem(sys.modules, "sounddevice", made)
+    live = LiveStreams(Services(str(tiny_checkpoint), device="cpu", microphone=True))
+    name = live.open_microphone(2, "page")["stream"]
+    reading, go_on = threading.Event(), threading.Event()
+    real, open_then = Capture.read, []
+
+    def read(capture):
+        reading.set()
+        go_on.wait(10)
+        open_then.append(made.streams[0].open)
+        return real(capture)
+
+    monkeypatch.setattr(Capture, "read", read)
+    act = {"close": lambda: live.close(name), "finish": lambda: live.finish(name), "leave": lambda: live.leave("page")}
+    with ThreadPoolExecutor(2) as threads:
+        polled = threads.submit(live.poll, name)
+        assert reading.wait(10)
+        ended = threads.submit(act[how])
+        time.sleep(0.05)
+        assert not ended.done()
+        go_on.set()
+        assert len(base64.b64decode(polled.result(10)["pcm"])) == 2 * len(speech)
+        ended.result(10)
+    assert open_then == [True] and not made.streams[0].open
+    if how == "finish":
+        assert live.poll(name)["pcm"] == "", "one that has ended has nothing new to say, and is still the server's"
 
 
 def test_while_paused_the_servers_microphone_is_not_heard(tiny_checkpoint, speech, monkeypatch):

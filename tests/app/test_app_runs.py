@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from app.archives import SharedTokenizer
 from app.runs import AT_ONCE, Cancelled, Report, Runs
 from app.services import Services
 from app.turns import Line, ahead_words
+from pairalign.tokenizer import Tokenizer
 
 PATIENCE_S = 30
 
@@ -201,6 +203,29 @@ class TestLongRecordings:
         others[0].join(PATIENCE_S)
         assert ended == ["short", "long"] and len(shares) > 4
         assert result.strings["vq"].ids == services.tokenize(long, ("vq",)).strings["vq"].ids
+
+    def test_adding_to_an_archive_lets_others_in_between_its_batches(
+        self, services: Services, speech: np.ndarray, recordings: dict[str, Path]
+    ) -> None:
+        ended: list[str] = []
+        shared = SharedTokenizer(services.of("a"))
+
+        def add() -> None:
+            shared.tokenize_methods([np.tile(speech, 24)], ["vq"], 2)
+            ended.append("archive")
+
+        def short() -> None:
+            services.of("b").compute(Tokenizer.tokenize, speech, "vq")
+            ended.append("short")
+
+        threads = []
+        with services._runs.turn("c"):
+            for number, work in enumerate((add, short), start=1):
+                threads.append(start(work)[0])
+                until(lambda number=number: len(services._runs._model._waits) == number)
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        assert ended == ["short", "archive"]
 
     def test_no_work_goes_on_for_those_who_let_others_in(
         self, services: Services, long: Path, monkeypatch: pytest.MonkeyPatch
