@@ -59,7 +59,9 @@ def make_figure(result: TokenizeResult) -> go.Figure:
         # assets/zoom.js draws the tokens of what is visible, in the same way
         hues = [oklch_hex(degree) for degree in range(360)]
         figure.update_layout(meta={"hues": hues, "bar": BAR_STYLE})
-        figure.layout.uniformtext = None  # fitting the texts again at every zoom takes seconds; the script leaves out some
+        figure.layout.uniformtext = (
+            None  # fitting the texts again at every zoom takes seconds; the script leaves out some
+        )
     return figure
 
 

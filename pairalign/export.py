@@ -16,14 +16,14 @@ _DIGITS = 6  # of a second
 
 
 def to_csv(strings: Mapping[str, TokenString]) -> str:
-    """A header and a line per token; `probability` is empty for methods without any."""
+    """A header and a line per token; `index` counts from 1, `probability` is empty for methods without any."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for method, string in strings.items():
         for index, (token, (start_s, end_s)) in enumerate(zip(string.ids, string.spans_s, strict=True)):
             probability = f"{math.exp(string.log_probs[index]):.6g}" if string.log_probs else ""
-            row = (method, index, token, glyph(token), _seconds(start_s), _seconds(end_s), probability)
+            row = (method, index + 1, token, glyph(token), _seconds(start_s), _seconds(end_s), probability)
             writer.writerow(row)
     return text.getvalue()
 

@@ -271,14 +271,14 @@ class Tokenizer:
             at += len(plan)
             duration_s = len(wave) / SAMPLE_RATE_HZ
             piece = self._piece(plan, mine, duration_s, method)
-            stopped_by = "eos" if all(t.chose_eos for t in mine) else "limit"
+            ended = "eos" if all(t.chose_eos for t in mine) else "limit"
             strings.append(
                 TokenString(
                     tuple(piece.ids),
                     tuple(piece.spans_s),
                     duration_s,
                     tuple(piece.log_probs),
-                    stopped_by,
+                    ended if method == "pairalign" else None,
                     method,
                     self.sha256,
                     self.vocabulary(method),

@@ -25,6 +25,7 @@ from app.parts import PRIVATE
 from app.services import Cancelled, Services
 from app.tabs import archive_adding, archive_api, archive_query, runs
 from app.tabs.archive_query import Query
+from app.typed_tokens import written
 from pairalign.archive.ingest import Progress
 from pairalign.errors import PairAlignError
 
@@ -102,7 +103,7 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     for added in adding:
         runs.outdated("archive", added)
     runs.stops(parts.wire_stop(services, bar, searched), "archive")
-    archive_query.wire(audio, query)
+    archive_query.wire(audio, query, services.limits)
     archive_api.build(services, archives, audio)
 
 
@@ -270,7 +271,7 @@ def _hand_over(archives: Archives, opened: _Opened, query: Query, method: gr.Rad
             kept = archives.open(name).methods
             if kind not in kept:
                 raise PairAlignError(f"This archive keeps no such strings; it has {', '.join(kept)}.")
-            return "text", gr.update(value=text, visible=True), "contains", kind
+            return "text", gr.update(value=written(text), visible=True), "contains", kind
 
         return parts.readably(work)
 

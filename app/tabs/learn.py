@@ -19,7 +19,8 @@ from pairalign.audio import SAMPLE_RATE_HZ
 PLAYER_ID = "pa-learn-player"
 # a tab is put on the page when it is first opened: its start button may take a moment to appear
 START_JS = """async () => {
-  const shown = () => [...document.querySelectorAll(':is(.pa-start, .pa-stop):not(#pa-reveal)')].find((one) => one.offsetParent);
+  const buttons = ':is(.pa-start, .pa-stop):not(#pa-reveal)';
+  const shown = () => [...document.querySelectorAll(buttons)].find((button) => button.offsetParent);
   for (let waited = 0; !shown() && waited < 10_000; waited += 100) await new Promise((done) => setTimeout(done, 100));
   await new Promise((done) => setTimeout(done, 300));
   window.PairAlign.start();
@@ -75,7 +76,9 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
     chosen.change(show, chosen, [text, guess, found], **private)
     model = {"concurrency_id": "model", "concurrency_limit": 1}
     runs.watch("reveal", reveal, [])
-    asked = reveal.click(ask, [chosen, guess], [found, sound], show_progress_on=status, api_visibility="private", **model)
+    asked = reveal.click(
+        ask, [chosen, guess], [found, sound], show_progress_on=status, api_visibility="private", **model
+    )
     runs.ends("reveal", asked)
     driven = [component for named in controls.values() for component in named.values()]
     moved = attempt.click(drive, chosen, [audio, tabs, *driven], **private)
