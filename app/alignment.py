@@ -29,6 +29,7 @@ def alignment_html(
     sound_b: str,
     figure: str = "",
     begins_b: float = 0.0,
+    length_b_s: float | None = None,
 ) -> str:
     """Both strings in shared columns, A above B, with a legend and the edit script as a table.
 
@@ -37,6 +38,7 @@ def alignment_html(
     sound_a, sound_b: ids of the players that hold the recordings behind the strings.
     figure: where given, the plots "<figure>-a" and "<figure>-b" show the strings and mark what is pointed at.
     begins_b: where the sound of B begins, in seconds of B's times; more than 0 for a clip of a longer recording.
+    length_b_s: how long the sound of B is where B is a stretch of a longer recording.
     Raises: ValueError for strings of different models.
     """
     found = align(a, b)
@@ -50,14 +52,21 @@ def alignment_html(
     return (
         f'<div class="pa-pair"><div class="pa-pair-grid">{_lane(found, shown, "a", label_a, sound_a, figure)}'
         f'<div class="pa-links" role="group" aria-label="Columns: play A, then B">{links}</div>'
-        f"{_lane(found, shown, 'b', label_b, sound_b, figure, begins_b)}</div>{note}{_legend()}"
+        f"{_lane(found, shown, 'b', label_b, sound_b, figure, begins_b, length_b_s)}</div>{note}{_legend()}"
         f'<details class="pa-script"><summary>Edit script as a table</summary>{_table(found, shown)}</details>'
         '<p class="pa-sr" role="status" data-status></p></div>'
     )
 
 
 def _lane(
-    found: Alignment, shown: Sequence[Edit], side: str, label: str, sound: str, figure: str, begins_s: float = 0.0
+    found: Alignment,
+    shown: Sequence[Edit],
+    side: str,
+    label: str,
+    sound: str,
+    figure: str,
+    begins_s: float = 0.0,
+    length_s: float | None = None,
 ) -> str:
     """One string: its head and a cell per column. The stylesheet lays the cells of both lanes on one grid."""
     string = getattr(found, side)
@@ -66,7 +75,7 @@ def _lane(
     return (
         f'<section class="pa-lane" data-side="{side}" data-method="{escape(string.method)}"'
         f' data-sound="{escape(sound)}" data-begins="{begins_s:.4f}"{plot} data-text="{escape(string.text)}"'
-        f' data-ids="{" ".join(map(str, string.ids))}">{lane_head(string, label)}'
+        f' data-ids="{" ".join(map(str, string.ids))}">{lane_head(string, label, length_s=length_s)}'
         f'<div class="pa-row" role="group" aria-label="{escape(label)}: tokens">{cells}</div></section>'
     )
 

@@ -17,6 +17,7 @@ import soundfile
 
 from app.archives import Archives
 from app.services import Progress, to_int16
+from app.typed_tokens import typed_ids
 from pairalign.archive import search
 from pairalign.archive.archive import MODES, Archive
 from pairalign.archive.column import pack_arrays
@@ -25,13 +26,12 @@ from pairalign.archive.hit import Hit
 from pairalign.audio import SAMPLE_RATE_HZ, slice_audio
 from pairalign.errors import PairAlignError
 from pairalign.excerpt import read_excerpt
-from pairalign.strings import TokenString, ids_from_text
+from pairalign.strings import TokenString
 from pairalign.windows import LONGEST_S
 
 MOST_HITS = 30
 LONGEST_QUERY_S = 30.0
 USUAL_QUERY_S = 3.0
-MOST_TOKENS = 2_000
 MAX_PATTERN = 200
 CONTEXT_S = 1.0
 LONGEST_CLIP_S = 12.0
@@ -157,29 +157,17 @@ def part_of(wave: np.ndarray, start_s: float, length_s: float) -> np.ndarray:
 
 
 def typed_string(archive: Archive, text: str, method: str) -> TokenString:
-    """The token string that was typed or pasted: without times or duration.
+    """The token string that was typed or pasted, as glyphs or as ids: without times or duration.
 
-    Raises: ValueError saying which character is no token of the archive's model.
+    Raises: ValueError saying what is no token of the archive's model, or may have been meant otherwise.
     """
     model = archive.store.model()
     if model is None or method not in model.methods:
         kept = ", ".join(model.methods) if model else "nothing yet"
         raise PairAlignError(f"This archive has no {str(method)[:40]} strings; it keeps {kept}.")
-    text = "".join(text.split())
-    if not 1 <= len(text) <= MOST_TOKENS:
-        raise PairAlignError(f"The token string has {len(text):,} characters; type or paste 1 to {MOST_TOKENS:,}.")
-    size, ids = model.methods[method], []
-    for place, char in enumerate(text, start=1):
-        try:
-            ids += ids_from_text(char)
-        except ValueError:
-            raise PairAlignError(f"Character {place}, “{char}”, stands for no token. Copy a token string.") from None
-        if ids[-1] >= size:
-            raise PairAlignError(
-                f"Character {place}, “{char}”, is token {ids[-1]}, and this model has 0 to {size - 1}. Copy a string "
-                "that the loaded model wrote."
-            )
-    return TokenString(tuple(ids), ((0.0, 0.0),) * len(ids), 0.0, (), "eos", method, model.sha256, size)
+    size = model.methods[method]
+    ids = typed_ids(text, size)
+    return TokenString(ids, ((0.0, 0.0),) * len(ids), 0.0, (), None, method, model.sha256, size)
 
 
 def search_audio(

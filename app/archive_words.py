@@ -14,10 +14,12 @@ from app.archive_search import Clip, Found, shown_name, sound_url
 from app.archives import Added, figures_of
 from app.methods import LOOKS
 from app.tokens import plain_table_html
+from app.typed_tokens import id_words
 from pairalign.archive.archive import ArchiveInfo
 from pairalign.archive.hit import Hit
 from pairalign.archive.ingest import Progress
 from pairalign.strings import TokenString, glyph
+from pairalign.terminal import times_words
 
 QUERY_SOUND, HIT_SOUND = "pa-archive-query", "pa-hit"
 FREQUENT = 20
@@ -94,7 +96,7 @@ def progress_words(done: Progress) -> str:
     """'12 of 40 files · 85 × real time · 10 s left'."""
     words = [f"{done.files_done:,} of {done.files:,} files"]
     if done.audio_s:
-        words.append(f"{done.rate:.0f} × real time")
+        words.append(f"{times_words(done.rate)} × real time")
     if done.eta_s is not None and done.files_done < done.files:
         words.append(f"{_clock(done.eta_s)} left")
     return " · ".join(words)
@@ -108,7 +110,7 @@ def added_html(added: Added) -> str:
         return f'<p class="pa-note" role="status">{said}</p>'
     said = [f"Added {_count(report.recordings, 'recording')}, {_clock(report.seconds)} of sound"]
     if report.recordings:
-        said[0] += f", in {report.elapsed_s:.1f} s ({report.real_time_factor:.0f} × real time)"
+        said[0] += f", in {report.elapsed_s:.1f} s ({times_words(report.real_time_factor)} × real time)"
     if report.replaced:
         said.append(f"{report.replaced:,} of them had changed and replaced what was there")
     if report.known:
@@ -131,6 +133,8 @@ def found_html(found: Found, method: str) -> str:
     sound = ""
     if found.wave is not None:
         sound = f'{_sound(QUERY_SOUND, sound_url(found.wave))}<p class="pa-hit-actions">{_query_button()}</p>'
+    else:
+        sound = f'<p class="pa-source">What was typed is read as the ids {id_words(answer.query.ids)}.</p>'
     return (
         f'<div class="pa-found"><p class="pa-source">Searched <b>{escape(found.archive)}</b>, {where}, for'
         f" <b>{len(answer.query):,} {LOOKS[method].label} tokens</b>. Search alone: {times}.</p>"
@@ -170,7 +174,14 @@ def _hit_html(rank: int, hit: Hit, clip: Clip, query: TokenString, heard: bool) 
         aligned = (
             '<details class="pa-script pa-hit-script"><summary>Tokens side by side</summary>'
             + alignment_html(
-                query, hit.string, "A · the query", f"B · hit {rank}", QUERY_SOUND, sound, begins_b=clip.begins_s
+                query,
+                hit.string,
+                "A · the query",
+                f"B · hit {rank}",
+                QUERY_SOUND,
+                sound,
+                begins_b=clip.begins_s,
+                length_b_s=hit.end_s - hit.start_s,
             )
             + "</details>"
         )

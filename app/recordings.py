@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from app.services import Progress, Services
-from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.audio import SAMPLE_RATE_HZ, AudioLimits
 from pairalign.errors import PairAlignError
+from pairalign.excerpt import header_duration_s
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,18 @@ class Recording:
     def duration_s(self) -> float:
         """Of the part."""
         return len(self.wave) / SAMPLE_RATE_HZ
+
+
+def expected_duration_s(path: str | Path | None, limits: AudioLimits) -> float:
+    """Seconds by the file's header: nothing is decoded to place a slider.
+
+    0 for no recording and for one that cannot be used, which the run will say; the longest that is allowed where the
+    header does not tell the length.
+    """
+    try:
+        return (header_duration_s(path, limits) or limits.max_duration_s) if path else 0.0
+    except (OSError, ValueError):
+        return 0.0
 
 
 def read_all(

@@ -13,6 +13,7 @@ from app.model_card import model_card_html
 from app.result import ModelInfo, TokenizeResult
 from pairalign.export import measure_name
 from pairalign.strings import TokenString
+from pairalign.terminal import times_words
 
 MAX_CHIPS = 1_500  # per string; more would make the page slow, the files to save always have all of them
 PAGE_S = 60.0  # longer recordings are shown a minute at a time, the same minute of every string
@@ -74,11 +75,15 @@ def _probability(string: TokenString, index: int) -> str:
     return f", {measure_name(string.method)} {math.exp(string.log_probs[index]):.2f}"
 
 
-def lane_head(string: TokenString, label: str, find: bool = False) -> str:
-    """Name, length and rate of a string, and the buttons that play, copy and find it; stands in its `.pa-lane`."""
+def lane_head(string: TokenString, label: str, find: bool = False, length_s: float | None = None) -> str:
+    """Name, length and rate of a string, and the buttons that play, copy and find it; stands in its `.pa-lane`.
+
+    length_s: of what the string was written for, by default the whole recording that its times count in.
+    """
     limit = '<span class="pa-badge">stopped at the length limit</span>' if string.stopped_by == "limit" else ""
     empty = "" if len(string) else " disabled"
-    rate = f" · {string.tokens_per_s:.1f}/s" if string.duration_s else ""
+    length_s = string.duration_s if length_s is None else length_s
+    rate = f" · {len(string) / length_s:.1f}/s" if length_s > 0 else ""
     search = f'<button type="button" data-action="find"{empty}>Search archive</button>' if find else ""
     return (
         f'<div class="pa-lane-head"><h3>{escape(label)}</h3>'
@@ -161,7 +166,7 @@ def figures_html(result: TokenizeResult) -> str:
         for card, value in zip(cards, values, strict=True):
             card[2] = f"{against} {value}"
         saved = _saving_card(result.saving, len(theirs) - len(mine), against)
-    speed = f" ({result.duration_s / result.seconds:.0f}× real time)" if result.seconds > 0 else ""
+    speed = f" ({times_words(result.duration_s / result.seconds)}× real time)" if result.seconds > 0 else ""
     source = (
         f"<b>{escape(result.file_name)}</b> · {result.duration_s:.2f} s of audio, tokenized in"
         f" {result.seconds:.2f} s{speed} on {escape(result.model.device)} with"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -60,7 +61,7 @@ def status_html(look: Look) -> str:
     share = 1.0 if look.state == "done" else share  # the minutes may be over before all steps are done
     advice = f'<p class="pa-train-advice">{escape(status.advice)}</p>' if status.advice else ""
     notes = [*status.notes, *data_notes(look.report.get("data") or {})]
-    listed = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    listed = "".join(f"<li>{escape(_as_uploaded(look, note))}</li>" for note in notes)
     alarms = "".join(f'<li class="pa-alarm">⚠ {escape(alarm)}</li>' for alarm in alarms_of(look))
     return (
         f'<section class="pa-train-status" data-state="{escape(look.state)}" data-step="{status.step}">'
@@ -68,9 +69,16 @@ def status_html(look: Look) -> str:
         f"<span>{escape(look.name)}, from {escape(one_line(look.settings.init))}</span></p>"
         f'<progress max="1" value="{share:.4f}" aria-label="Share of the steps that are done"></progress>'
         f'<p class="pa-train-numbers">{escape(progress_words(look))}</p>'
-        f"<p>{escape(status.message)}</p>{advice}"
+        f"<p>{escape(_as_uploaded(look, status.message))}</p>{advice}"
         f"{f'<ul>{alarms}{listed}</ul>' if alarms or listed else ''}</section>"
     )
+
+
+def _as_uploaded(look: Look, text: str) -> str:
+    """File names as they were before uploads were copied into the run, which numbers them (training_runs.py)."""
+    if not look.settings.data.replace("\\", "/").endswith(f"/{look.name}/uploads"):
+        return text
+    return re.sub(r"(?<![\w.-])\d{3}_(?=\S+\.\w+)", "", text)
 
 
 def progress_words(look: Look) -> str:

@@ -21,7 +21,7 @@ def measure_name(method: str) -> str:
 
 
 def to_csv(strings: Mapping[str, TokenString]) -> str:
-    """A header and a line per token.
+    """A header and a line per token; `index` counts from 1.
 
     probability: of a generated token, by the decoder. score: of a code, how much more its frames resemble it than the
     other codes, 0 to 1, which is no probability. Empty for methods without.
@@ -33,7 +33,7 @@ def to_csv(strings: Mapping[str, TokenString]) -> str:
         for index, (token, (start_s, end_s)) in enumerate(zip(string.ids, string.spans_s, strict=True)):
             value = f"{math.exp(string.log_probs[index]):.6g}" if string.log_probs else ""
             likely = (value, "") if measure_name(string.method) == "probability" else ("", value)
-            writer.writerow((method, index, token, glyph(token), _seconds(start_s), _seconds(end_s), *likely))
+            writer.writerow((method, index + 1, token, glyph(token), _seconds(start_s), _seconds(end_s), *likely))
     return text.getvalue()
 
 

@@ -104,13 +104,16 @@ class TokenString:
     """What a recording became: token ids and their places in time.
 
     log_probs: of "pairalign" the decoder's log p of each token; of codes mean log scores, no probabilities; else none.
+
+    stopped_by: "eos" where the decoder ended the string itself, "limit" where the length limit did; None for strings
+    that no decoder wrote (they end with the recording), or of which it is not kept.
     """
 
     ids: tuple[int, ...]
     spans_s: tuple[tuple[float, float], ...]
     duration_s: float
     log_probs: tuple[float, ...]
-    stopped_by: str
+    stopped_by: str | None
     method: str
     model_sha256: str
     vocab_size: int
@@ -136,8 +139,8 @@ class TokenString:
             raise PairAlignError(f"{len(self.ids)} ids need as many spans and as many or no log-probabilities")
         if any(not start <= end for start, end in self.spans_s):
             raise PairAlignError("a span must not end before it starts")
-        if self.stopped_by not in ("eos", "limit"):
-            raise PairAlignError(f"stopped_by is {self.stopped_by!r}; allowed: 'eos' or 'limit'")
+        if self.stopped_by not in ("eos", "limit", None):
+            raise PairAlignError(f"stopped_by is {self.stopped_by!r}; allowed: 'eos', 'limit' or None")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -25,6 +25,11 @@ def show_notes(notes: list[str]) -> None:
         print(f"pairalign: {one_line(note)}", file=sys.stderr)
 
 
+def times_words(factor: float) -> str:
+    """How many times real time, with as many digits as tell something: '85', '4.2', '0.034'."""
+    return f"{factor:.0f}" if factor >= 10 else f"{factor:.2g}"
+
+
 def show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
     """Rate, ending and string per file and method; or the one table that --format asks for."""
     if args.format:
@@ -39,7 +44,8 @@ def show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
             continue
         print(f"\n{one_line(entry['path'])}  {entry['duration_s']:.2f} s")
         for method, found in entry["strings"].items():
-            count = f"{len(found['ids'])} tokens, {found['tokens_per_s']:.1f}/s, stopped by {found['stopped_by']}"
+            ended = f"stopped by {found['stopped_by']}" if found["stopped_by"] else "ends with the recording"
+            count = f"{len(found['ids'])} tokens, {found['tokens_per_s']:.1f}/s, {ended}"
             print(f"  {method:<10} {count}\n    {found['text']}")
 
 

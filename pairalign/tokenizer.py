@@ -267,7 +267,7 @@ class Tokenizer:
                 tuple(one.piece.spans_s),
                 len(wave) / SAMPLE_RATE_HZ,
                 tuple(one.piece.log_probs),
-                "eos" if one.chose_eos else "limit",
+                ("eos" if one.chose_eos else "limit") if method == "pairalign" else None,
                 method,
                 self.sha256,
                 self.vocabulary(method),

@@ -27,6 +27,7 @@ from app.services import Services
 from app.tabs import archive_adding, archive_api, archive_query, runs
 from app.tabs.archive_query import Query
 from app.tokens import model_mark_html
+from app.typed_tokens import written
 from pairalign.archive.ingest import Progress
 from pairalign.errors import PairAlignError
 
@@ -103,7 +104,7 @@ def build(services: Services, audio: gr.Audio, tab: gr.Tab, archives: Archives) 
     for added in adding:
         runs.outdated("archive", added)
     runs.stops(parts.wire_stop(services, bar, searched), "archive")
-    archive_query.wire(audio, query)
+    archive_query.wire(audio, query, services.limits)
     archive_api.build(services, archives, audio)
 
 
@@ -275,7 +276,7 @@ def _hand_over(services: Services, archives: Archives, opened: _Opened, query: Q
             kept = own.open(name).methods
             if kind not in kept:
                 raise PairAlignError(f"This archive keeps no such strings; it has {', '.join(kept)}.")
-            return "text", gr.update(value=text, visible=True), "contains", kind
+            return "text", gr.update(value=written(text), visible=True), "contains", kind
 
         return parts.readably(work)
 

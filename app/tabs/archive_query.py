@@ -9,7 +9,8 @@ import gradio as gr
 
 from app.archive_search import LONGEST_QUERY_S, MOST_HITS, USUAL_QUERY_S
 from app.parts import PRIVATE
-from pairalign.excerpt import header_duration_s
+from app.recordings import expected_duration_s
+from pairalign.audio import AudioLimits
 from pairalign.windows import LONGEST_S
 
 MODES = {"Recordings that contain this": "contains", "A stretch that sounds like this as a whole": "whole"}
@@ -48,7 +49,8 @@ def lay_out() -> Query:
         )
     text = gr.Textbox(
         label="Token string",
-        info="Paste what “Copy string” gave, or select tokens in the Tokenize tab and press “Search archive” there.",
+        info="Paste what “Copy string” or “Copy ids” gave, or select tokens in the Tokenize tab and press “Search"
+        " archive” there.",
         visible=False,
         elem_id="pa-archive-text",
     )
@@ -69,11 +71,11 @@ def lay_out() -> Query:
     return Query(source, start, length, text, mode, top, pattern)
 
 
-def wire(audio: gr.Audio, query: Query) -> None:
+def wire(audio: gr.Audio, query: Query, limits: AudioLimits) -> None:
     """A typed string needs its box, and a long recording the part of it that is meant."""
 
     def part(path: str | None, source: str) -> tuple[Any, Any]:
-        length_s = _duration_s(path)
+        length_s = expected_duration_s(path, limits)
         shown = source == "sound" and length_s > LONGEST_S
         room_s = max(0.1, int(10 * (length_s - 0.3)) / 10)
         return gr.update(visible=shown, maximum=room_s), gr.update(visible=shown)
@@ -84,11 +86,3 @@ def wire(audio: gr.Audio, query: Query) -> None:
     audio.input(None, None, query.source, js="() => 'sound'", api_visibility="private")
     query.source.change(lambda source: gr.update(visible=source == "text"), query.source, query.text, **PRIVATE)
     query.source.change(part, [audio, query.source], sliders, **PRIVATE)
-
-
-def _duration_s(path: str | None) -> float:
-    """By the file's header: nothing is decoded to show a slider."""
-    try:
-        return header_duration_s(path) if path else 0.0
-    except (OSError, ValueError):  # the search will say what is wrong
-        return 0.0

@@ -12,6 +12,7 @@ from app import methods, parts, ribbon, sweep_figures, sweep_words
 from app.alignment import alignment_html
 from app.archives import Archives
 from app.parts import PRIVATE
+from app.recordings import expected_duration_s
 from app.runs import Cancelled, Report
 from app.services import Services
 from app.tabs import runs, sweep_average
@@ -222,10 +223,7 @@ def _number_labels(kind: str) -> list[dict[str, Any]]:
 
 def _start_slider(services: Services, path: str | None) -> dict[str, Any]:
     """There is something to choose only where the recording is longer than the window."""
-    try:
-        room_s = len(services.read(path)) / SAMPLE_RATE_HZ - WINDOW_S
-    except ValueError:  # the run will say what is wrong
-        room_s = 0.0
+    room_s = expected_duration_s(path, services.limits) - WINDOW_S
     return gr.update(visible=room_s >= 0.2, maximum=max(0.1, int(room_s * 10) / 10))
 
 

@@ -93,6 +93,6 @@ def joined(
     ids = [int(token) for window in windows for token in window.ids][tokens]
     spans_s = spans_of(windows)[tokens]
     try:
-        return TokenString(tuple(ids), spans_s, duration_s, (), "eos", method, model.sha256, model.methods[method])
+        return TokenString(tuple(ids), spans_s, duration_s, (), None, method, model.sha256, model.methods[method])
     except ValueError as error:
         raise ArchiveError(f"the archive is damaged ({error}). Restore a copy, or index anew.") from None

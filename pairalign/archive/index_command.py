@@ -16,6 +16,7 @@ from pairalign.archive.ingest import IngestReport, Progress, audio_files
 from pairalign.archive.shards import attach
 from pairalign.archive.store import Store
 from pairalign.errors import PairAlignError
+from pairalign.terminal import times_words
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -93,7 +94,7 @@ def _with_progress(files: int, add: Callable[..., IngestReport]) -> IngestReport
     with tqdm(total=files, unit="file", file=sys.stderr, disable=None) as bar:
 
         def show(progress: Progress) -> None:
-            bar.set_postfix_str(f"{progress.rate:.0f} x real time", refresh=False)
+            bar.set_postfix_str(f"{times_words(progress.rate)} x real time", refresh=False)
             bar.update(progress.files_done - bar.n)
 
         report = add(progress=show)

@@ -100,7 +100,7 @@ class Transcriber:
 
     def _silence(self, samples: int, method: str) -> TokenString:
         sizes = self.tokenizer.vocabulary(method)
-        return TokenString((), (), samples / SAMPLE_RATE_HZ, (), "eos", method, self.tokenizer.sha256, sizes)
+        return TokenString((), (), samples / SAMPLE_RATE_HZ, (), None, method, self.tokenizer.sha256, sizes)
 
 
 def _windows(wave: np.ndarray) -> int:

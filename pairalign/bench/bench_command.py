@@ -9,6 +9,7 @@ from typing import Any
 
 from pairalign.checkpoint import resolve_checkpoint
 from pairalign.errors import PairAlignError
+from pairalign.terminal import times_words
 
 WHAT = ("tokenize", "search", "sweep", "train")
 ROUNDS = 20
@@ -69,6 +70,6 @@ def show(result: dict[str, Any], args: argparse.Namespace) -> None:
     )
     print(f"{'':<40} {'n':>4} {'p50 ms':>9} {'p95 ms':>9} {'per s':>9} {'x real time':>11}")
     for one in result["results"]:
-        factor = "" if one["real_time_factor"] is None else f"{one['real_time_factor']:.0f}"
+        factor = "" if one["real_time_factor"] is None else times_words(one["real_time_factor"])
         times = f"{one['p50_ms']:>9.1f} {one['p95_ms']:>9.1f} {one['per_s']:>9.1f}"
         print(f"{one['name']:<40} {one['n']:>4} {times} {factor:>11}")

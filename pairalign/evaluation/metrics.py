@@ -174,9 +174,9 @@ def bits_per_s(rate: Estimate, vocab_size: int) -> Estimate:
     return Estimate(rate.value * bits, rate.low * bits, rate.high * bits)
 
 
-def eos_rate(stopped_by: Sequence[str]) -> np.ndarray:
-    """1 where a string ended by itself ("eos"), 0 where the length limit ended it, (N,)."""
-    return np.array([float(reason == "eos") for reason in stopped_by])
+def eos_rate(stopped_by: Sequence[str | None]) -> np.ndarray:
+    """1 where a string ended by itself ("eos") or with the recording (None), 0 at the length limit, (N,)."""
+    return np.array([float(reason != "limit") for reason in stopped_by])
 
 
 def vocab_used(strings: Sequence[Ids]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,11 @@ def test_archive_info_tells_what_is_there(client):
     document = client.predict(api_name="/archive_info")
     assert document["recordings"] == len(demo_archive.files())
     assert document["methods"]["vq"]["tokens"] > 0 and document["archive"] == "demo"
+
+
+def test_the_rate_of_a_hit_is_that_of_the_stretch_that_was_found(found):
+    hit = next(hit for hit in found.answers["pairalign"].hits if hit.end_s - hit.start_s < 0.9 * hit.string.duration_s)
+    (clip,) = [hit_clip(hit)]
+    one = replace(found, answers={"pairalign": replace(found.answers["pairalign"], hits=(hit,))})
+    page = archive_words.hits_html(one, "pairalign", [clip])
+    assert f"{len(hit.string):,} tokens · {len(hit.string) / (hit.end_s - hit.start_s):.1f}/s" in page

@@ -84,3 +84,21 @@ def test_dark_glyphs_are_readable_on_every_colour():
 
     dark = luminance("#10131a")
     assert min((luminance(token_colour(i)) + 0.05) / (dark + 0.05) for i in range(512)) > 7
+
+
+def test_a_lane_of_very_many_tokens_shows_how_dense_they_lie_and_no_borders(make_string):
+    starts = [k / 100 for k in range(1_000)] + [10 + k for k in range(590)]  # 100 a second, then one
+    spans = [(start, start + 0.01) for start in starts]
+    values = {"ids": [k % 128 for k in range(len(starts))], "spans_s": spans, "log_probs": ()}
+    lane = lane_trace(make_string(0, duration_s=600.0, **values), "VQ")
+    rates = lane.z[0]
+    assert lane.zsmooth == "best", "columns without borders"
+    assert rates[8] == pytest.approx(100, abs=1) and rates[700] == pytest.approx(1, abs=0.3)
+    assert "tokens per second" in lane.hovertemplate and "zoom in" in lane.hovertemplate
+
+
+def test_the_page_gets_what_it_needs_to_draw_visible_tokens_alike(make_result, make_string):
+    figure = make_figure(make_result(n_pairalign=LANE_BARS + 1, duration_s=300.0))
+    assert figure.layout.meta["hues"][round(hue(7))] and len(figure.layout.meta["hues"]) == 360
+    assert figure.layout.meta["bar"]["offset"] == 0
+    assert make_figure(make_result()).layout.meta is None, "short recordings are drawn whole"

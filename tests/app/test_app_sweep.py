@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import soundfile
@@ -14,8 +15,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from app import methods, parts, ribbon, sweep_figures, sweep_words
+from app import recordings as recordings_module
 from app.recordings import Source
 from app.services import Cancelled
+from app.tabs import sweep as sweep_tab
 from app.trajectories import SweepResult, SweepSettings, sweep_average, sweep_one
 from pairalign.sweeps.sweep import Trajectory, sweep
 from tests.app.conftest import EXAMPLES
@@ -276,3 +279,25 @@ class TestPublicEvent:
 
     def test_it_is_documented(self, client) -> None:
         assert "token string moves" in client.view_api(return_format="dict")["named_endpoints"]["/sweep"]["description"]
+
+
+# --- the slider for the start -------------------------------------------------------------------------------------
+
+
+def test_the_start_slider_is_placed_without_decoding(services, tmp_path, monkeypatch):
+    path = tmp_path / "long.flac"
+    soundfile.write(path, np.zeros(60 * 16_000, np.float32), 16_000)
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda *_, **__: pytest.fail("the recording was decoded"))
+    assert sweep_tab._start_slider(services, str(path)) == gr.update(visible=True, maximum=57.0)
+    assert recordings_module.expected_duration_s(path, services.limits) == 60.0
+
+
+def test_the_start_slider_of_a_length_that_no_header_tells_reaches_as_far_as_allowed(services, tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings_module, "header_duration_s", lambda *_: 0.0)
+    slider = sweep_tab._start_slider(services, str(tmp_path / "unknown.mp3"))
+    assert slider == gr.update(visible=True, maximum=services.limits.max_duration_s - 3)
+
+
+def test_there_is_no_start_to_choose_without_a_recording_that_can_be_used(services, recordings):
+    for path in (None, str(recordings["bad.wav"]), str(recordings["speech.wav"])):
+        assert not sweep_tab._start_slider(services, path)["visible"]

@@ -181,3 +181,8 @@ def test_header_names_model_and_device():
 
 def test_counts_in_words():
     assert [count_words(n) for n in (12, 4_500, 4_103_552, 2_000_000_000)] == ["12", "4.5 k", "4.1 M", "2.0 G"]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.03, "100×"), (1.5, "2×"), (2.4, "1.2×"), (90.0, "0.033×")])
+def test_a_slow_run_is_not_zero_times_real_time(make_result, seconds, said):
+    assert f"({said} real time)" in Tree(figures_html(make_result(seconds=seconds))).text

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from app.archives import Archives
 from app.class_recordings import ClassRecordings
 from app.services import Services
 from app.tabs import train
-from app.training_runs import DIED, TrainingRuns
+from app.train_words import status_html
+from app.training_runs import DIED, Look, TrainingRuns
 from pairalign.checkpoint import own_checkpoints, read_checkpoint, save_checkpoint
 from pairalign.lock import exclusive
 from pairalign.training.corpora import read_manifest
@@ -284,3 +286,13 @@ def wait(runs: TrainingRuns, until, seconds: float = 150):
         assert look.active, (look.state, look.status)
         time.sleep(0.2)
     raise AssertionError(f"took too long: {look.state} {look.status}")
+
+
+def test_uploads_keep_their_names_in_what_is_told(settings):
+    told = Status(state="running", notes=("008_ann says 007_x.wav was left out: too short.",))
+    run = Look(
+        "mine", replace(settings, data="/home/runs/mine/uploads"), told, "running", (), {}, Path("/home/runs/mine")
+    )
+    assert "x.wav was left out" in status_html(run) and "007_" not in status_html(run) and "008_ann" in status_html(run)
+    elsewhere = replace(run, settings=replace(settings, data="/home/talks"))
+    assert "007_x.wav" in status_html(elsewhere), "somebody's own names stay as they are"

@@ -99,8 +99,8 @@ def test_csv_has_a_line_per_token() -> None:
     header, *rows = csv.reader(io.StringIO(to_csv(strings)))
     assert tuple(header) == COLUMNS
     assert rows == [
-        ["pairalign", "0", "3", "d", "0", "0.06", "1", ""],
-        ["pairalign", "1", str(QUOTE), '"', "0.06", "0.333333", "0.5", ""],
-        ["mfcc", "0", str(ids_from_text(",")[0]), ",", "0", "1", "", ""],
-        ["vq", "0", "5", "f", "0", "1", "", "0.5"],
+        ["pairalign", "1", "3", "d", "0", "0.06", "1", ""],
+        ["pairalign", "2", str(QUOTE), '"', "0.06", "0.333333", "0.5", ""],
+        ["mfcc", "1", str(ids_from_text(",")[0]), ",", "0", "1", "", ""],
+        ["vq", "1", "5", "f", "0", "1", "", "0.5"],
     ]

@@ -118,6 +118,7 @@ class TestStrings:
 
     def test_eos(self) -> None:
         assert m.eos_rate(["eos", "limit", "eos"]).tolist() == [1, 0, 1]
+        assert m.eos_rate([None, None]).tolist() == [1, 1]
 
     def test_collapse_has_three_signs(self) -> None:
         varied = (1, 2, 3, 4, 5, 6)

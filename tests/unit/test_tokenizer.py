@@ -159,3 +159,10 @@ def test_a_window_gets_as_many_tokens_as_wanted(tiny_tokenizer):
     waves = [babble(1.0), babble(3.0, seed=1)]
     strings = tiny_tokenizer.tokenize_batch(waves, options=DecodingOptions(beam=4, wanted_tokens=12))
     assert [len(s) for s in strings] == [12, 12]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_what_a_decoder_wrote_says_how_it_ended(fitted_tokenizer, method: str):
+    string = fitted_tokenizer.tokenize(babble(1.5), method=method)
+    assert string.stopped_by in (("eos", "limit") if method == "pairalign" else (None,))
+    assert string.to_dict()["stopped_by"] == string.stopped_by
