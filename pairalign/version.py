@@ -1,3 +1,3 @@
-"""The version of this program."""
+"""The version of this program, on its own so that it can be read without importing anything."""
 
 __version__ = "0.1.0"
