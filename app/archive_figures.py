@@ -13,6 +13,7 @@ from pairalign.archive.archive import ArchiveInfo
 
 HEIGHT_PX = 240
 LOG_FROM = 500  # as many at one distance: the few that are near would not show beside them
+LOG_SCALE = " (log scale)"
 WHAT = {"whole": "windows", "contains": "recordings"}
 
 
@@ -27,10 +28,12 @@ def distances_figure(counts: np.ndarray, mode: str, method: str, last: int | Non
             hovertemplate="distance %{x}: %{y:,} " + WHAT[mode] + "<extra></extra>",
         )
     )
-    figure.update_layout(**_layout("Distance to the query (edits), all of the archive", WHAT[mode].capitalize()))
+    logarithmic = counts.max() >= LOG_FROM
+    title = WHAT[mode].capitalize() + (LOG_SCALE if logarithmic else "")
+    figure.update_layout(**_layout("Distance to the query (edits), all of the archive", title))
     first = int(np.argmax(counts > 0))
     figure.update_xaxes(range=[max(-0.5, first - 2.5), len(counts) - 0.5])
-    if counts.max() >= LOG_FROM:
+    if logarithmic:
         figure.update_yaxes(type="log", dtick=1)
     if last is not None:
         # between the bars: up to it are the distances of the hits shown
@@ -56,7 +59,7 @@ def vocabulary_figure(info: ArchiveInfo) -> go.Figure:
                 hovertemplate=look.label + ": place %{x}, %{y:,} times<extra></extra>",
             )
         )
-    figure.update_layout(**_layout("Tokens, the most frequent first", "Times"))
+    figure.update_layout(**_layout("Tokens, the most frequent first", "Times" + LOG_SCALE))
     figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
     figure.update_yaxes(type="log", dtick=1)
     return figure

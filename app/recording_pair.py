@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.result import ModelInfo, decoding_options
+from app.result import ModelInfo, decoding_options, string_document
 from app.services import Services
 from app.stretch import Stretch
 from pairalign.errors import PairAlignError
@@ -28,8 +28,8 @@ class RecordingPair:
         return self.model.to_document() | {
             "options": {"method": a.method, "decoding": decoding_options(self.strings)},
             "recordings": {side: one.to_document() for side, one in zip("ab", self.stretches, strict=True)},
-            "a": a.to_dict(),
-            "b": b.to_dict(),
+            "a": string_document(a),
+            "b": string_document(b),
             "distance": found.distance,
             "normalized": found.normalized,
             "edits": [{"op": edit.op, "a": edit.a, "b": edit.b} for edit in found.edits],

@@ -87,9 +87,14 @@ class TokenizeResult:
         Not under "path": Gradio's client takes every object with that key for a file and tries to download it.
         """
         whole = Stretch(self.file_name, 0.0, self.duration_s, self.duration_s)
-        strings = {method: string.to_dict() for method, string in self.strings.items()}
+        strings = {method: string_document(string) for method, string in self.strings.items()}
         options = {"methods": list(self.strings), "decoding": decoding_options(self.strings.values())}
         return self.model.to_document() | {"options": options, "files": [whole.to_document() | {"strings": strings}]}
+
+
+def string_document(string: TokenString) -> dict[str, Any]:
+    """A token string with its `log_probs`, which are empty for methods without any."""
+    return string.to_dict() | {"log_probs": [round(value, 5) for value in string.log_probs]}
 
 
 def decoding_options(strings: Iterable[TokenString]) -> dict[str, Any] | None:

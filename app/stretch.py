@@ -64,5 +64,5 @@ def _seconds(name: str, value: float | None) -> float:
     if value is None:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise PairAlignError(f"{name} is {str(value)[:40]!r}; use 0 or more seconds.")
+        raise PairAlignError(f"{name} is {str(value)[:40]}; use 0 or more seconds.")
     return float(value)

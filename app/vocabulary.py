@@ -26,9 +26,7 @@ def describe_token(
     size = int(tokenizer.vocab_size)
     code = _whole("token", token, 0, size - 1)
     count = _whole("nearest", nearest, 1, min(MOST_NEAREST, size - 1))
-    cosines = _cosines(tokenizer.model.codebook.codes, code)
-    cosines[code] = -torch.inf
-    values, ids = cosines.topk(count)
+    values, ids = _nearest(tokenizer.model.codebook.codes, code, count)
     info = archives.of(services).open(archive).info()
     return services.model_info().to_document() | {
         "options": {"token": code, "archive": archive, "nearest": count},
@@ -37,7 +35,7 @@ def describe_token(
         "vocab_size": size,
         "nearest": [
             {"id": other, "glyph": glyph(other), "cosine": round(value, 5)}
-            for other, value in zip(ids.tolist(), values.tolist(), strict=True)
+            for other, value in zip(ids, values, strict=True)
         ],
         "occurrences": {
             name: _occurrences(int(totals.counts[code]), totals.tokens)
@@ -47,11 +45,13 @@ def describe_token(
     }
 
 
-@torch.inference_mode()
-def _cosines(codes: torch.Tensor, code: int) -> torch.Tensor:
-    """(K, Z) -> (K,) similarity of every code to one; codes are of unit norm."""
-    codes = codes.float().cpu()
-    return codes @ codes[code]
+def _nearest(codes: torch.Tensor, code: int, count: int) -> tuple[list[float], list[int]]:
+    """Cosines and ids of the codes (K, Z) that are most like one of them, without itself; codes are of unit norm."""
+    codes = codes.detach().float().cpu()
+    others = torch.arange(len(codes)) != code
+    cosines = torch.where(others, codes @ codes[code], -torch.inf)
+    values, ids = cosines.topk(count)
+    return values.tolist(), ids.tolist()
 
 
 def _occurrences(count: int, total: int) -> dict[str, Any]:
@@ -61,5 +61,5 @@ def _occurrences(count: int, total: int) -> dict[str, Any]:
 def _whole(name: str, value: float, least: int, most: int) -> int:
     plain = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
     if not plain or not least <= value <= most:
-        raise PairAlignError(f"{name} is {str(value)[:40]!r}; use a whole number from {least} to {most}.")
+        raise PairAlignError(f"{name} is {str(value)[:40]}; use a whole number from {least} to {most}.")
     return int(value)

@@ -176,7 +176,6 @@ class TokenString:
             "spans_s": [[round(start, 4), round(end, 4)] for start, end in self.spans_s],
             "tokens_per_s": self.tokens_per_s,
             "stopped_by": self.stopped_by,
-            "log_probs": [round(value, 5) for value in self.log_probs],
         }
 
 

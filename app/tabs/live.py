@@ -15,6 +15,7 @@ from app.live import LiveStreams
 from app.live_html import panel_html
 from app.services import Services
 from pairalign.audio import SAMPLE_RATE_HZ
+from pairalign.errors import PairAlignError
 from pairalign.streaming import KEPT_S
 
 LOG = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def _server_functions(live: LiveStreams) -> list[Callable[[Any], dict[str, Any]]
     def answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
             return work()
-        except ValueError as error:
+        except PairAlignError as error:
             return {"error": str(error)}
         except Exception:
             LOG.exception("a stream failed")

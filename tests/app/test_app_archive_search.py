@@ -190,6 +190,40 @@ def test_archive_search_answers_as_the_command_line_does(client, services):
     assert [hit["distance"] for hit in again["hits"]] == [hit["distance"] for hit in document["hits"]]
 
 
+def test_archive_search_uses_the_part_that_is_asked_for(client, services, tmp_path):
+    first, second = (read_audio(demo_archive.FOLDER / name) for name in ("garden_tea_a.ogg", "harbour_light_b.ogg"))
+    path, first_s = tmp_path / "two.wav", len(first) / 16_000
+    soundfile.write(path, np.concatenate([first, second]), 16_000)
+    file, whole_s = handle_file(str(path)), (len(first) + len(second)) / 16_000
+
+    def search(**asked):
+        return client.predict(audio=file, top=1, **asked, api_name="/archive_search")
+
+    everything, later, piece = search(), search(start_s=first_s), search(start_s=1.0, length_s=1.5)
+    assert (everything["start_s"], everything["end_s"]) == (0, pytest.approx(whole_s, abs=1e-3)), "all of it"
+    assert later["start_s"] == pytest.approx(first_s, abs=1e-3) and later["hits"][0]["file"] == "harbour_light_b.ogg"
+    assert (piece["start_s"], piece["end_s"], piece["duration_s"]) == (1, 2.5, 1.5)
+    assert piece["recording_s"] == pytest.approx(whole_s, abs=1e-3)
+    heard = services.tokenizer().tokenize(read_audio(path)[16_000:40_000])
+    assert tuple(piece["query"]["ids"]) == heard.ids
+    assert piece["options"]["top"] == 1 and piece["version"]
+    short = handle_file(str(demo_archive.FOLDER / "garden_tea_a.ogg"))
+    document = client.predict(short, start_s=0.5, length_s=1, api_name="/archive_search")
+    assert document["duration_s"] == 1, "of a short recording, too"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"start_s": 99}, "start_s is 99"), ({"length_s": -1}, "length_s is -1"), ({"length_s": 31}, "30 or less"),
+     ({}, "use a length_s of 30 or less")],
+)  # fmt: skip
+def test_archive_search_of_a_part_that_cannot_be_is_one_readable_sentence(client, speech, tmp_path, asked, said):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(speech, 11), 16_000)
+    with pytest.raises(AppError, match=said):
+        client.predict(handle_file(str(path)), **asked, api_name="/archive_search")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
