@@ -31,7 +31,8 @@ def show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
         print(f"\n{one_line(entry['path'])}  {entry['duration_s']:.2f} s")
         for method, found in entry["strings"].items():
             count = f"{len(found['ids'])} tokens, {found['tokens_per_s']:.1f}/s, stopped by {found['stopped_by']}"
-            print(f"  {method:<10} {count}\n    {found['text']}")
+            shown = found["text"] or "(no speech was found, only silence or steady noise)"
+            print(f"  {method:<10} {count}\n    {shown}")
 
 
 def show_align(result: dict[str, Any], args: argparse.Namespace) -> None:
