@@ -15,12 +15,16 @@ from typing import Any
 
 import pairalign
 from pairalign.audio import read_audio
-from pairalign.checkpoint import available
 from pairalign.tokenizer import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = ROOT / "app" / "examples"
 GOLDEN = ROOT / "tests" / "golden"
+
+
+def shipped_checkpoints() -> list[str]:
+    """The names of the checkpoints that come with the project."""
+    return sorted(path.stem for path in (ROOT / "checkpoints").glob("*.safetensors"))
 
 
 def shipped_recordings() -> dict[str, Path]:
@@ -39,21 +43,17 @@ def strings_of(checkpoint: str) -> dict[str, Any]:
 
 def to_json(pinned: dict[str, Any]) -> str:
     """A line per string, so that a change is read as a diff."""
-    blocks = [
-        f" {json.dumps(file)}: {{\n"
-        + ",\n".join(
-            f"  {json.dumps(method)}: {json.dumps(ids, separators=(',', ':'))}" for method, ids in rows.items()
-        )
-        + "\n }"
-        for file, rows in pinned["strings"].items()
-    ]
+    blocks = []
+    for file, rows in pinned["strings"].items():
+        lines = [f'  "{method}": {json.dumps(ids, separators=(",", ":"))}' for method, ids in rows.items()]
+        blocks.append(f" {json.dumps(file)}: {{\n" + ",\n".join(lines) + "\n }")
     return f'{{"sha256": {json.dumps(pinned["sha256"])},\n"strings": {{\n' + ",\n".join(blocks) + "\n}}\n"
 
 
 def main(checkpoints: list[str]) -> None:
     """Write a file per checkpoint."""
     GOLDEN.mkdir(exist_ok=True)
-    for checkpoint in checkpoints or available():
+    for checkpoint in checkpoints or shipped_checkpoints():
         path = GOLDEN / f"{checkpoint}.json"
         path.write_text(to_json(strings_of(checkpoint)), encoding="utf-8")
         print(path.relative_to(ROOT))

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from pairalign.checkpoint import available
-from scripts.pin_golden_strings import GOLDEN, shipped_recordings, strings_of, to_json
+from scripts.pin_golden_strings import GOLDEN, shipped_checkpoints, shipped_recordings, strings_of, to_json
 
 ADVICE = "After a deliberate change: python -m scripts.pin_golden_strings"
 
@@ -17,7 +16,7 @@ def first_difference(pinned: list[int], written: list[int]) -> str:
     return f"token {place}: pinned {pinned[place : place + 3]}, now {written[place : place + 3]}"
 
 
-@pytest.mark.parametrize("checkpoint", available())
+@pytest.mark.parametrize("checkpoint", shipped_checkpoints())
 def test_strings_are_the_pinned_ones(checkpoint):
     pinned = json.loads((GOLDEN / f"{checkpoint}.json").read_text(encoding="utf-8"))
     written = strings_of(checkpoint)
@@ -33,7 +32,7 @@ def test_strings_are_the_pinned_ones(checkpoint):
 
 
 def test_every_shipped_checkpoint_is_pinned_and_no_other():
-    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(available())
+    assert sorted(path.stem for path in GOLDEN.glob("*.json")) == sorted(shipped_checkpoints())
 
 
 def test_the_files_are_readable_and_a_difference_is_named():
