@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from pairalign import align, load
+from pairalign import Archive, align, load
 from pairalign.audio import read_audio
+from pairalign.cli import main
 from pairalign.export import to_csv, to_textgrid
 from pairalign.gate import HANGOVER_S, LEAD_S, passages
 from pairalign.likelihood import attention_map, log_likelihoods
@@ -136,3 +138,28 @@ class TestEmpty:
         short = speech[: 2 * RATE_HZ]
         assert np.isfinite(log_likelihoods(tokenizer, [empty["pairalign"]], [short])).all()
         assert attention_map(tokenizer, short, empty["pairalign"]).weights.shape[0] == 1
+
+
+def test_silence_has_no_tokens_in_an_archive(tokenizer, speech, tmp_path):
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    soundfile.write(folder / "tail.wav", np.append(speech, noise(9.0)), RATE_HZ)
+    soundfile.write(folder / "noise.wav", noise(4.0), RATE_HZ)
+    with Archive.open(tmp_path / "test.db", tokenizer, methods=["pairalign", "vq"]) as archive:
+        archive.add_files([folder / "tail.wav", folder / "noise.wav"], workers=1)
+        for method in ("pairalign", "vq"):
+            (hit, *_) = archive.search(speech, 1, "contains", method)
+            assert hit.path.name == "tail.wav" and hit.end_s <= len(speech) / RATE_HZ + HANGOVER_S + 0.05
+            with pytest.raises(ValueError, match="no tokens"):
+                archive.search(noise(3.0), method=method)
+
+
+def test_the_command_line_says_that_there_is_nothing(tmp_path, capsys):
+    path = str(tmp_path / "noise.wav")
+    soundfile.write(path, noise(3.0), RATE_HZ)
+    assert main(["tokenize", path, "--checkpoint", "tiny", "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.count("(no speech was found, only silence or steady noise)") == 2
+    assert main(["align", path, path, "--checkpoint", "tiny", "--device", "cpu"]) == 0
+    assert "distance 0, normalized 0.000" in capsys.readouterr().out
+    assert main(["tokenize", path, "--format", "textgrid", "--checkpoint", "tiny", "--device", "cpu"]) == 0
+    assert "intervals: size = 1" in capsys.readouterr().out
