@@ -44,7 +44,7 @@ def alignment_html(
     found = align(a, b)
     shown = found.edits[:MAX_CHIPS]
     if not shown:
-        return '<p class="pa-note">No token in A or B: nothing but silence was heard.</p>'
+        return '<p class="pa-note">No token in A or B: no speech was found, only silence or steady noise.</p>'
     note = ""
     if len(shown) < len(found.edits):
         note = f'<p class="pa-note">The first {len(shown):,} of {len(found.edits):,} columns.</p>'

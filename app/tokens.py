@@ -38,7 +38,7 @@ def chips_html(
     chips = "".join(_chip(string, index, index == shown.start) for index in shown)
     more = ""
     if not len(string):
-        chips = '<p class="pa-note">No token: nothing but silence was heard.</p>'
+        chips = '<p class="pa-note">No token: no speech was found, only silence or steady noise.</p>'
     elif not shown:
         chips = '<p class="pa-note">No token begins in this part.</p>'
     elif len(shown) < len(string):

@@ -41,7 +41,6 @@ def measure(checkpoint: str, device: str, threads: int, wave: np.ndarray) -> dic
 
     import pairalign
     from pairalign.audio import SAMPLE_RATE_HZ
-    from pairalign.gate import without_silence
     from pairalign.streaming import Stream
     from pairalign.strings import edit_distance
 
@@ -63,7 +62,7 @@ def measure(checkpoint: str, device: str, threads: int, wave: np.ndarray) -> dic
         done_s = max(done_s, came_s) + took_s
         behind_s.append(done_s - came_s)
     ids += [token.id for token in stream.finish(tokenizer).committed]
-    offline = without_silence(tokenizer.tokenize(wave), wave).ids
+    offline = tokenizer.tokenize(wave).ids
     return {
         "device": f"{tokenizer.device}, threads: {threads}",
         "waits_ms": waits_ms,

@@ -46,7 +46,8 @@ def show_tokenize(result: dict[str, Any], args: argparse.Namespace) -> None:
         for method, found in entry["strings"].items():
             ended = f"stopped by {found['stopped_by']}" if found["stopped_by"] else "ends with the recording"
             count = f"{len(found['ids'])} tokens, {found['tokens_per_s']:.1f}/s, {ended}"
-            print(f"  {method:<10} {count}\n    {found['text']}")
+            shown = found["text"] or "(no speech was found, only silence or steady noise)"
+            print(f"  {method:<10} {count}\n    {shown}")
 
 
 def show_align(result: dict[str, Any], args: argparse.Namespace) -> None:

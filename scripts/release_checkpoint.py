@@ -95,7 +95,7 @@ def model_card(sidecar: dict) -> str:
             "## Limits",
             "",
             "Trained on a few hours of English, much of it read by Mandarin speakers and children. Other languages,",
-            "music, far-field speech and strong noise are out of its domain. Silence still gets a few tokens.",
+            "music, far-field speech and strong noise are out of its domain. Silence and steady noise get no tokens.",
             "",
         ]
     )

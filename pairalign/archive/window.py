@@ -39,7 +39,7 @@ def grid(duration_s: float) -> list[tuple[float, float]]:
 
 
 def cut(string: TokenString) -> list[ArchiveWindow]:
-    """The windows of a string whose spans follow each other without gaps, as the tokenizer writes them."""
+    """The windows of a string; where spans have silence between them, it is kept with the token before it."""
     windows = []
     middles = np.array([(start + end) / 2 for start, end in string.spans_s])
     cells = grid(string.duration_s)

@@ -134,8 +134,15 @@ def test_committed_tokens_stand_in_order_and_never_come_back(tokenizer):
 def test_tokens_are_final_two_and_a_half_seconds_after_they_were_said(tokenizer):
     for update in feed(tokenizer, babble(12.0, 9), 0.5)[0][7:-1]:
         middle_s = [(token.start_s + token.end_s) / 2 for token in update.tentative]
-        # the last token before a seam waits for the one that follows it
-        assert all(update.now_s - middle <= 2.5 + 1e-6 for middle in middle_s[1:])
+        # the last token before a seam waits for the one that follows it, a window for the frames after it
+        assert all(update.now_s - middle <= 2.5 + 0.05 for middle in middle_s[1:])
+
+
+def test_tokens_are_final_soon_after_speech_has_stopped(tokenizer):
+    wave = np.concatenate([spoken("harbour_a"), quiet(1.5)])
+    updates = feed(tokenizer, wave, 0.25)[0]
+    assert updates[-1].committed == updates[-2].tentative == ()
+    assert tuple(token.id for token in committed(updates)) == tokenizer.tokenize(wave).ids != ()
 
 
 def test_revisions_are_counted_and_marked(tokenizer):
