@@ -25,7 +25,8 @@ from app.parts import PRIVATE
 from app.services import Cancelled, Services
 from app.tabs import archive_adding, archive_api, archive_query
 from app.tabs.archive_query import Query
-from pairalign.archive.ingest import Progress
+from pairalign.archive.record import ArchiveInfo
+from pairalign.archive.report import Progress
 from pairalign.errors import PairAlignError
 
 PROGRESS = gr.Progress()
@@ -141,21 +142,25 @@ def _shower(archives: Archives, warm: WarmUp) -> Callable[..., tuple[Any, ...]]:
     """What opens an archive and tells about it; the search is compiled meanwhile."""
 
     def show(name: str, method: str, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        warm.start()
-
         def told(done: Progress) -> None:
             progress(
                 (done.files_done, done.files), desc="Indexing the demo archive with this model, once", unit="files"
             )
 
+        def look() -> tuple[ArchiveInfo, int]:
+            archive = archives.open(name, told)
+            if archive.needs_compiling():
+                warm.start()
+            return archive.info(), len(archive.missing())
+
         try:
-            info = parts.readably(lambda: archives.open(name, told).info())
+            info, missing = parts.readably(look)
         except gr.Error as error:  # shown in place of the figures, which would be another archive's
             closed = archive_words.closed_html(str(name), html.unescape(error.message))
             return gr.update(choices=archives.names()), closed, "", None, "", gr.skip()
         return (
             gr.update(choices=archives.names()),
-            archive_words.info_html(info, name),
+            archive_words.info_html(info, name, missing),
             archive_words.totals_table_html(info),
             archive_figures.vocabulary_figure(info) if info.recordings else None,
             archive_words.frequent_table_html(info),
@@ -191,14 +196,17 @@ def _searcher(services: Services, archives: Archives, warm: WarmUp) -> Callable[
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        options = Options(mode, top, pattern)
+        options, doing = Options(mode, top, pattern), ["Searching"]
 
         def report(done: float) -> None:
-            progress(done, desc="Searching" if warm.ready else "Preparing the search (once, about 10 s)")
+            progress(done, desc=doing[-1])
 
         def work() -> Found:
             with services.running(parts.run_id(request), report) as check:
-                warm.wait(check)
+                if archives.open(name).needs_compiling() and not warm.ready:
+                    doing.append("Compiling the search for large archives (once, about 10 s)")
+                    warm.wait(check)
+                    doing.append("Searching")
                 if source == "text":
                     return search_text(archives, name, text, method, options)
                 wave = part_of(services.read(audio), start_s, length_s)
@@ -238,7 +246,8 @@ def _spreader(archives: Archives) -> Callable[..., tuple[Any, ...]]:
     def spread(found: Found | None, method: str) -> tuple[Any, ...]:
         if found is None or method not in found.answers:
             return gr.skip(), gr.skip()
-        answer, mode = found.answers[method], found.options.mode
+        answer = found.answers[method]
+        mode = answer.mode
         counts = parts.readably(lambda: archives.open(found.archive).distance_counts(answer.query, mode))
         last = max((hit.distance for hit in answer.hits), default=None)
         return (

@@ -1,4 +1,4 @@
-"""The part of the Archive tab that makes archives and adds recordings to them."""
+"""The part of the Archive tab that makes archives, adds recordings to them and deletes them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Any
 
 import gradio as gr
 
-from app import archive_words, parts
+from app import archive_words, demo_archive, parts
 from app.archives import Archives
 from app.services import Services
-from pairalign.archive.ingest import Progress
+from pairalign.archive.report import Progress
 from pairalign.formats import AUDIO_SUFFIXES
 
 PROGRESS = gr.Progress()
+DELETE_JS = (
+    "(name) => [name && confirm(`Delete the archive ${name} and its copies of uploaded recordings? "
+    "Recordings in folders of your own stay.`) ? name : '']"
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Adding:
     folder: gr.Textbox
     start: gr.Button
     stop: gr.Button
+    delete: gr.Button
     status: gr.HTML
 
 
@@ -73,8 +78,9 @@ def _layout() -> Adding:
             with gr.Row():
                 start = gr.Button("Add to the archive", elem_id="pa-archive-add")
                 stop = gr.Button("Cancel", elem_id="pa-archive-cancel", elem_classes="pa-cancel")
+            delete = gr.Button("Delete this archive", size="sm", elem_id="pa-archive-delete")
     status = gr.HTML(elem_id="pa-archive-added", min_height=44, apply_default_css=False)
-    return Adding(fresh, create, files, folder, start, stop, status)
+    return Adding(fresh, create, files, folder, start, stop, delete, status)
 
 
 def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdown) -> list[Any]:
@@ -98,6 +104,13 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
     def cancel(request: gr.Request) -> None:
         services.stop(_run_id(request))
 
+    def delete(name: str) -> tuple[Any, Any]:
+        if not name:  # not confirmed
+            return gr.skip(), gr.skip()
+        parts.readably(lambda: archives.delete(name))
+        words = f'<p class="pa-note" role="status">{escape(name)} is deleted.</p>'
+        return gr.update(choices=archives.names(), value=demo_archive.NAME), words
+
     private = {"api_visibility": "private"}
     made = part.create.click(make, part.fresh, [name, part.fresh, part.status], show_progress="hidden", **private)
     # searching goes on meanwhile: both share the model batch by batch
@@ -111,7 +124,10 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
         **private,
     )
     part.stop.click(cancel, queue=False, show_progress="hidden", **private)
-    return [made, added]
+    deleted = part.delete.click(
+        delete, name, [name, part.status], js=DELETE_JS, show_progress="hidden", concurrency_id="archive", **private
+    )
+    return [made, added, deleted]
 
 
 def _run_id(request: gr.Request) -> str:

@@ -17,10 +17,10 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
     document = gr.JSON(visible=False, label="document")
     name = gr.Textbox(demo_archive.NAME, visible=False, label="archive: its name; demo is the shipped one")
     text = gr.Textbox("", visible=False, label="tokens: a token string to search for instead of audio")
-    mode = gr.Textbox("contains", visible=False, label="mode: contains or whole")
+    mode = gr.Textbox("contains", visible=False, label="mode: contains, whole or auto")
     method = gr.Textbox("pairalign", visible=False, label="method: the kind of strings that are compared")
     top = gr.Number(10, precision=0, visible=False, label="top: how many hits")
-    pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern; empty for all")
+    pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern with *; empty for all")
 
     def archive_search(
         audio: str | None, tokens: str, archive: str, mode: str, method: str, top: int, recordings: str
@@ -29,10 +29,12 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
 
         Args: audio: a recording; of one longer than 3.4 s the first 3 s are searched for. tokens: a token string (one
         character per token) to search for instead. archive: a name, demo by default. mode: contains (the nearest
-        stretch of each recording) or whole (windows of about 3 s). method: pairalign or vq, or what else the archive
-        keeps. top: 1 to 30 hits. recordings: a part of the path, or a pattern such as *talks/*.wav; empty for all.
+        stretch of each recording), whole (windows of about 3 s) or auto (whole for what fits a window). method:
+        pairalign or vq, or what else the archive keeps. top: 1 to 30 hits. recordings: a part of the path, or with a *
+        a pattern such as *talks/*.wav; empty for all.
         Returns: checkpoint, model_sha256, device, archive, mode, method, query (a string as in tokenize), hits (file,
-        start_s, end_s, distance in edits, normalized by the longer string), searched_windows and elapsed_ms.
+        start_s, end_s, distance in edits, normalized by the longer string, and missing where the file is gone),
+        searched_windows and elapsed_ms.
         """
 
         def work() -> dict[str, Any]:
