@@ -19,15 +19,15 @@ import numpy as np
 from pairalign.archive import search
 from pairalign.archive.column import Column, pack_arrays
 from pairalign.archive.errors import ArchiveError
-from pairalign.archive.file_state import is_below, is_gone
+from pairalign.archive.file_state import is_gone
 from pairalign.archive.hit import Hit, hits_at, joined, stretch_place, window_place
 from pairalign.archive.naming import named
+from pairalign.archive.prune import gone_below
 from pairalign.archive.query import check_mode, check_query, mode_for
 from pairalign.archive.record import ArchiveInfo, MethodTotals, Model, Packed, Recording
 from pairalign.archive.report import IngestReport, Progress
 from pairalign.archive.scan import Listing, find_recordings
 from pairalign.archive.store import Store
-from pairalign.home import one_line
 from pairalign.strings import TokenString
 
 if TYPE_CHECKING:
@@ -130,21 +130,8 @@ class Archive:
 
         Raises: ArchiveError when the folder is missing or empty: then its disk may be away.
         """
-        root = Path(os.path.abspath(folder))
-        try:
-            there = any(os.scandir(root))
-        except OSError as error:
-            raise ArchiveError(
-                f"{one_line(root)}: no folder to look into ({error.strerror}). Nothing was taken out."
-            ) from None
-        if not there:
-            raise ArchiveError(
-                f"{one_line(root)} is empty, so its disk may be away. Nothing was taken out; to take out all that was "
-                "below it: index --archive DB --remove FOLDER."
-            )
         with self.store.writer():
-            below = [one for one in self.store.recordings() if is_below(one.path, root)]
-            gone = [one for one in below if is_gone(one.path)]
+            gone = gone_below(self.store.recordings(), folder)
             self.store.remove([one.id for one in gone])
         return [one.path for one in gone]
 

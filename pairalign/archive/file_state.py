@@ -92,11 +92,6 @@ def is_gone(path: Path) -> bool:
         return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
-def is_below(path: Path, folder: Path) -> bool:
-    """Whether a path leads into a folder, however both are spelled."""
-    return path.is_relative_to(folder) or Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder))
-
-
 def read_states(paths: Iterable[Path], idle: Callable[[], None]) -> Iterator[tuple[Path, FileState | ArchiveError]]:
     """The state of each file, or why there is none.
 
