@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from app.figures import GRID_COLOUR, TEXT_COLOUR
 from app.methods import LOOKS
-from pairalign.archive.archive import ArchiveInfo
+from pairalign.archive.record import ArchiveInfo
 
 HEIGHT_PX = 240
 LOG_FROM = 500  # as many at one distance: the few that are near would not show beside them

@@ -19,10 +19,11 @@ from app.archives import Archives
 from app.services import Progress, to_int16
 from app.typed_tokens import typed_ids
 from pairalign.archive import search
-from pairalign.archive.archive import MODES, Archive
-from pairalign.archive.column import pack_arrays
+from pairalign.archive.archive import Archive
 from pairalign.archive.decoder import LIMITS
 from pairalign.archive.hit import Hit
+from pairalign.archive.naming import containing
+from pairalign.archive.query import MODES, mode_for
 from pairalign.audio import SAMPLE_RATE_HZ, slice_audio
 from pairalign.errors import PairAlignError
 from pairalign.excerpt import read_excerpt
@@ -40,7 +41,7 @@ _WAIT_S = 0.2
 
 @dataclass(frozen=True)
 class Options:
-    """How to search. pattern: a part of the file's path, or a pattern such as *talks/*.wav; empty for all."""
+    """How to search. pattern: a part of the file's path; with a *, a pattern such as *talks/*.wav; empty for all."""
 
     mode: str = "contains"
     top: int = 10
@@ -56,23 +57,23 @@ class Options:
             raise PairAlignError(f"The name to look for has more than {MAX_PATTERN} characters. Shorten it.")
         return self
 
-    @property
-    def glob(self) -> str | None:
-        """The pattern as the archive takes it: plain text is looked for anywhere in the path."""
+    def chosen(self, archive: Archive) -> list[int] | None:
+        """Ids of the recordings to search in; None for all."""
         text = self.pattern.strip()
-        if not text or any(wild in text for wild in "*?["):
-            return text or None
-        return f"*{text}*"
+        if not text:
+            return None
+        return [one.id for one in containing(archive.recordings(), text, archive.store.path.parent)]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one kind of strings found; elapsed_ms is the search alone, without tokenizing the query."""
+    """What one kind of strings found, and in which mode; elapsed_ms is the search alone, nothing loaded or compiled."""
 
     query: TokenString
     hits: tuple[Hit, ...]
     searched_windows: int
     elapsed_ms: float
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,13 @@ class Found:
                 "end_s": hit.end_s,
                 "distance": hit.distance,
                 "normalized": hit.normalized,
+                **({"missing": True} if hit.missing else {}),
             }
             for hit in answer.hits
         ]
         return {
             "archive": self.archive,
-            "mode": self.options.mode,
+            "mode": answer.mode,
             "method": method,
             "query": answer.query.to_dict(),
             "hits": hits,
@@ -109,7 +111,7 @@ class Found:
 
 
 class WarmUp:
-    """Compiles the loops of the search in the background: seconds the first time on a machine, cached after that."""
+    """Compiles the loops that large archives need, in the background: seconds the first time, cached after that."""
 
     def __init__(self) -> None:
         self._ready = threading.Event()
@@ -133,13 +135,7 @@ class WarmUp:
 
     def _work(self) -> None:
         try:
-            tokens = np.arange(300, dtype=np.uint16) % 7
-            column = pack_arrays(tokens, np.array([0, 100, 200, 300]), np.array([0, 2, 3]))
-            for length in (3, 100):  # strings of up to 64 tokens and longer ones have loops of their own
-                for nearest in (search.nearest_windows, search.nearest_recordings):
-                    nearest(column, tokens[:length].tolist(), 1)
-                for mode in MODES:
-                    search.distance_counts(column, tokens[:length].tolist(), mode)
+            search.compile_loops()
         finally:
             self._ready.set()
 
@@ -193,10 +189,11 @@ def search_text(archives: Archives, name: str, text: str, method: str, options: 
 
 
 def _answer(archive: Archive, query: TokenString, options: Options) -> Answer:
-    windows = archive.prepare(query.method)  # loads the strings, which is no part of the search
+    windows = archive.prepare(query.method)  # loads and compiles, which is no part of the search
+    chosen, mode = options.chosen(archive), mode_for(query, options.mode)
     started = time.perf_counter()
-    hits = archive.search(query, options.top, options.mode, query.method, options.glob)
-    return Answer(query, tuple(hits), windows, 1000 * (time.perf_counter() - started))
+    hits = archive.search(query, options.top, mode, query.method, chosen)
+    return Answer(query, tuple(hits), windows, 1000 * (time.perf_counter() - started), mode)
 
 
 @dataclass(frozen=True)

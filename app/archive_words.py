@@ -15,15 +15,19 @@ from app.archives import Added, figures_of
 from app.methods import LOOKS
 from app.tokens import plain_table_html
 from app.typed_tokens import id_words
-from pairalign.archive.archive import ArchiveInfo
 from pairalign.archive.hit import Hit
-from pairalign.archive.ingest import Progress
+from pairalign.archive.record import ArchiveInfo
+from pairalign.archive.report import Progress
 from pairalign.strings import TokenString, glyph
 from pairalign.terminal import times_words
 
 QUERY_SOUND, HIT_SOUND = "pa-archive-query", "pa-hit"
 FREQUENT = 20
 MOST_SKIPPED = 200
+MODE_WORDS = {
+    "whole": "Compared with windows of about 3 s as a whole.",
+    "contains": "Compared with the nearest stretch of each recording.",
+}
 EMPTY_HTML = (
     '<div class="pa-empty"><p class="pa-empty-title">Nothing searched yet</p><p>Record a word above, upload a file or'
     " choose an example, and press Search. The recordings that hold what sounds most like it appear here, with the"
@@ -32,8 +36,8 @@ EMPTY_HTML = (
 CLOSED_HTML = '<p class="pa-note">The archive has not been opened yet.</p>'
 
 
-def info_html(info: ArchiveInfo, name: str) -> str:
-    """What an archive holds, as cards."""
+def info_html(info: ArchiveInfo, name: str, missing: int = 0) -> str:
+    """What an archive holds, as cards; `missing` recordings have no file where they were."""
     if not info.recordings:
         return f'<p class="pa-note"><b>{escape(name)}</b> is empty. Add recordings below: files, or a whole folder.</p>'
     figures = figures_of(info)
@@ -55,7 +59,13 @@ def info_html(info: ArchiveInfo, name: str) -> str:
         fewer = info.methods["vq"].tokens - info.methods["pairalign"].tokens
         note = f"{abs(fewer):,} tokens {'fewer' if fewer >= 0 else 'more'}"
         cards.append(_card("Saving against VQ", f"{100 * saved:.0f} %".replace("-", "−"), note))
-    return f'<dl class="pa-figures pa-archive-figures">{"".join(cards)}</dl>'
+    lost = ""
+    if missing:
+        lost = (
+            f'<p class="pa-note" role="status">{missing:,} of {info.recordings:,} recordings are not where they were, '
+            "so they cannot be played. Add their folder again where it is now: recordings are known by content.</p>"
+        )
+    return f'<dl class="pa-figures pa-archive-figures">{"".join(cards)}</dl>{lost}'
 
 
 def closed_html(name: str, reason: str) -> str:
@@ -94,6 +104,8 @@ def frequent_table_html(info: ArchiveInfo) -> str:
 
 def progress_words(done: Progress) -> str:
     """'12 of 40 files · 85 × real time · 10 s left'."""
+    if done.checked < done.files:
+        return f"{done.checked:,} of {done.files:,} files looked at"
     words = [f"{done.files_done:,} of {done.files:,} files"]
     if done.audio_s:
         words.append(f"{times_words(done.rate)} × real time")
@@ -115,6 +127,12 @@ def added_html(added: Added) -> str:
         said.append(f"{report.replaced:,} of them had changed and replaced what was there")
     if report.known:
         said.append(f"{_count(report.known, 'file')} were there already")
+    if report.moved:
+        said.append(f"{_count(report.moved, 'recording')} followed to where their content lies now")
+    if report.removed:
+        said.append(f"{_count(len(report.removed), 'recording')} taken out, as their files hold something else now")
+    if report.ignored:
+        said.append(f"{_count(report.ignored, 'other file')} ignored, not named as audio")
     skipped = ""
     if report.skipped:
         said.append(f"{_count(len(report.skipped), 'file')} skipped, see below")
@@ -137,7 +155,8 @@ def found_html(found: Found, method: str) -> str:
         sound = f'<p class="pa-source">What was typed is read as the ids {id_words(answer.query.ids)}.</p>'
     return (
         f'<div class="pa-found"><p class="pa-source">Searched <b>{escape(found.archive)}</b>, {where}, for'
-        f" <b>{len(answer.query):,} {LOOKS[method].label} tokens</b>. Search alone: {times}.</p>"
+        f" <b>{len(answer.query):,} {LOOKS[method].label} tokens</b>. {MODE_WORDS[answer.mode]}"
+        f" Search alone: {times}.</p>"
         f'<p class="pa-source">{_agreement(found)}</p>{sound}</div>'
     )
 

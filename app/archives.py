@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from app.exports import safe_stem
 from app.result import saving
 from app.services import Cancelled, Services
 from app.uploads import keep
-from pairalign.archive.archive import Archive, ArchiveInfo
-from pairalign.archive.ingest import IngestReport, Progress, audio_files
+from pairalign.archive.archive import Archive
+from pairalign.archive.record import ArchiveInfo
+from pairalign.archive.report import IngestReport, Progress
+from pairalign.archive.scan import Listing, find_recordings
 from pairalign.errors import PairAlignError
 from pairalign.home import home, inside, is_name, listed, one_line
 from pairalign.strings import TokenString
@@ -135,8 +137,8 @@ class Archives:
         """
         self._require_writable(name)
         archive = self.open(name)
-        paths = audio_files(_checked_folder(folder)) if folder.strip() else []
-        if not paths and not uploads:
+        listing = find_recordings(_checked_folder(folder)) if folder.strip() else Listing(())
+        if not listing.paths and not listing.skipped and not uploads:
             raise PairAlignError("There is nothing to add: choose files, or type the path of a folder with recordings.")
         before = archive.info().recordings
         copies: list[Path] = []
@@ -151,12 +153,34 @@ class Archives:
                 for upload in uploads:
                     check(0.0)
                     copies.append(_copy(Path(upload), _audio_folder(archive)))
-                report = archive.add_files([*copies, *paths], progress=told)
+                report = archive.add_listing(replace(listing, paths=(*copies, *listing.paths)), progress=told)
             except Cancelled:
-                return Added(IngestReport(recordings=archive.info().recordings - before), cancelled=True)
+                # what was overwritten may have been taken out meanwhile
+                return Added(IngestReport(recordings=max(0, archive.info().recordings - before)), cancelled=True)
             finally:
                 _tidy(archive, copies)
         return Added(report)
+
+    def delete(self, name: str) -> None:
+        """Delete one's own archive and the copies of uploads beside it; recordings that were indexed elsewhere stay.
+
+        Raises: ValueError when there is none, it is not one's own, or recordings are being added to it.
+        """
+        self._require_writable(name)
+        path = inside(self._folder(), name, "name of an archive", ".db")
+        if not path.exists():
+            raise PairAlignError(f"There is no archive {name}. Choose one from the list.")
+        with Archive.open(path, create=False) as archive, archive.store.writer():
+            folder = _audio_folder(archive)
+            try:
+                path.unlink()
+                shutil.rmtree(folder, ignore_errors=True)
+            except OSError as error:
+                raise PairAlignError(f"{name} cannot be deleted ({error.strerror}). Check its permissions.") from error
+        Path(f"{path}.lock").unlink(missing_ok=True)
+        with self._opening:
+            for key in [key for key in self._opened if key[0] == path]:
+                self._opened.pop(key).close()
 
     def sample(self, name: str, most: int) -> list[Path]:
         """Up to `most` recordings of an archive whose files are still there, evenly spread; of any model's archive.

@@ -36,9 +36,10 @@ SURFACE: dict[str, dict[str, str]] = {
         "views": "make_view draw_parameters ViewParameters ViewRanges View TimeMap",
     },
     "Archives": {
-        "archive.archive": "Archive ArchiveInfo",
+        "archive.archive": "Archive",
         "archive.hit": "Hit",
-        "archive.ingest": "IngestReport",
+        "archive.record": "ArchiveInfo",
+        "archive.report": "IngestReport",
         "archive.errors": "ArchiveError",
     },
     "Streams": {

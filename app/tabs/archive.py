@@ -28,7 +28,8 @@ from app.tabs import archive_adding, archive_api, archive_query, runs
 from app.tabs.archive_query import Query
 from app.tokens import model_mark_html
 from app.typed_tokens import written
-from pairalign.archive.ingest import Progress
+from pairalign.archive.record import ArchiveInfo
+from pairalign.archive.report import Progress
 from pairalign.errors import PairAlignError
 
 PROGRESS = gr.Progress()
@@ -153,22 +154,27 @@ def _shower(services: Services, archives: Archives, warm: WarmUp) -> Callable[..
     """What opens an archive and tells about it; the search is compiled meanwhile."""
 
     def show(name: str, method: str, request: gr.Request, progress: gr.Progress = PROGRESS) -> tuple[Any, ...]:
-        warm.start()
-
         def told(done: Progress) -> None:
             progress(
                 (done.files_done, done.files), desc="Indexing the demo archive with this model, once", unit="files"
             )
 
         own = archives.of(parts.of_page(services, request))
+
+        def look() -> tuple[ArchiveInfo, int]:
+            archive = own.open(name, told)
+            if archive.needs_compiling():
+                warm.start()
+            return archive.info(), len(archive.missing())
+
         try:
-            info = parts.readably(lambda: own.open(name, told).info())
+            info, missing = parts.readably(look)
         except gr.Error as error:  # shown in place of the figures, which would be another archive's
             closed = archive_words.closed_html(str(name), html.unescape(error.message))
             return gr.update(choices=archives.names()), closed, "", None, "", gr.skip()
         return (
             gr.update(choices=archives.names()),
-            archive_words.info_html(info, name),
+            archive_words.info_html(info, name, missing),
             archive_words.totals_table_html(info),
             archive_figures.vocabulary_figure(info) if info.recordings else None,
             archive_words.frequent_table_html(info),
@@ -204,14 +210,16 @@ def _searcher(services: Services, archives: Archives, warm: WarmUp) -> Callable[
         request: gr.Request,
         progress: gr.Progress = PROGRESS,
     ) -> tuple[Any, ...]:
-        options, own = Options(mode, top, pattern), parts.of_page(services, request)
+        options, own, doing = Options(mode, top, pattern), parts.of_page(services, request), ["Searching"]
         opened = archives.of(own)
-
-        report = Report(progress, lambda: "Searching" if warm.ready else "Preparing the search (once, about 10 s)")
+        report = Report(progress, lambda: doing[-1])
 
         def work() -> Found:
             with own.running(own.run("archive"), report) as check:
-                warm.wait(check)
+                if opened.open(name).needs_compiling() and not warm.ready:
+                    doing.append("Compiling the search for large archives (once, about 10 s)")
+                    warm.wait(check)
+                    doing.append("Searching")
                 if source == "text":
                     return search_text(opened, name, text, method, options)
                 wave = part_of(own.read(audio), start_s, length_s)
@@ -251,8 +259,8 @@ def _spreader(services: Services, archives: Archives) -> Callable[..., tuple[Any
     def spread(found: Found | None, method: str, request: gr.Request) -> tuple[Any, ...]:
         if found is None or method not in found.answers:
             return gr.skip(), gr.skip()
-        answer, mode = found.answers[method], found.options.mode
-        own = archives.of(services.of(parts.run_id(request)))
+        answer = found.answers[method]
+        mode, own = answer.mode, archives.of(services.of(parts.run_id(request)))
         counts = parts.readably(lambda: own.open(found.archive).distance_counts(answer.query, mode))
         last = max((hit.distance for hit in answer.hits), default=None)
         return (

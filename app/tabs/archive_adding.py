@@ -1,4 +1,4 @@
-"""The part of the Archive tab that makes archives and adds recordings to them."""
+"""The part of the Archive tab that makes archives, adds recordings to them and deletes them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Any
 
 import gradio as gr
 
-from app import archive_words, parts
+from app import archive_words, demo_archive, parts
 from app.archives import Archives
 from app.services import Services
 from app.tabs import runs
-from pairalign.archive.ingest import Progress
+from pairalign.archive.report import Progress
 from pairalign.formats import AUDIO_SUFFIXES
 
 PROGRESS = gr.Progress()
+DELETE_JS = (
+    "(name) => [name && confirm(`Delete the archive ${name} and its copies of uploaded recordings? "
+    "Recordings in folders of your own stay.`) ? name : '']"
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Adding:
     folder: gr.Textbox
     start: gr.Button
     stop: gr.Button
+    delete: gr.Button
     status: gr.HTML
 
 
@@ -74,8 +79,9 @@ def _layout() -> Adding:
             with gr.Row():
                 start = gr.Button("Add to the archive", elem_id="pa-archive-add")
                 stop = gr.Button("Cancel", elem_id="pa-archive-cancel", elem_classes="pa-cancel")
+            delete = gr.Button("Delete this archive", size="sm", elem_id="pa-archive-delete")
     status = gr.HTML(elem_id="pa-archive-added", min_height=44, apply_default_css=False)
-    return Adding(fresh, create, files, folder, start, stop, status)
+    return Adding(fresh, create, files, folder, start, stop, delete, status)
 
 
 def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdown) -> list[Any]:
@@ -101,6 +107,13 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
     def cancel(request: gr.Request) -> None:
         services.stop(services.of(parts.run_id(request)).run("add"))
 
+    def delete(name: str) -> tuple[Any, Any]:
+        if not name:  # not confirmed
+            return gr.skip(), gr.skip()
+        parts.readably(lambda: archives.delete(name))
+        words = f'<p class="pa-note" role="status">{escape(name)} is deleted.</p>'
+        return gr.update(choices=archives.names(), value=demo_archive.NAME), words
+
     private = {"api_visibility": "private"}
     made = part.create.click(make, part.fresh, [name, part.fresh, part.status], show_progress="hidden", **private)
     runs.clear_message("pa-archive-added", part.start)
@@ -116,4 +129,7 @@ def _wire(part: Adding, services: Services, archives: Archives, name: gr.Dropdow
     )
     runs.keep_message("pa-archive-added", added)
     part.stop.click(cancel, queue=False, show_progress="hidden", **private)
-    return [made, added]
+    deleted = part.delete.click(
+        delete, name, [name, part.status], js=DELETE_JS, show_progress="hidden", concurrency_id="archive", **private
+    )
+    return [made, added, deleted]

@@ -18,10 +18,10 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
     document = gr.JSON(visible=False, label="document")
     name = gr.Textbox(demo_archive.NAME, visible=False, label="archive: its name; demo is the shipped one")
     text = gr.Textbox("", visible=False, label="tokens: a token string to search for instead of audio")
-    mode = gr.Textbox("contains", visible=False, label="mode: contains or whole")
+    mode = gr.Textbox("contains", visible=False, label="mode: contains, whole or auto")
     method = gr.Textbox("pairalign", visible=False, label="method: the kind of strings that are compared")
     top = gr.Number(10, precision=0, visible=False, label="top: how many hits")
-    pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern; empty for all")
+    pattern = gr.Textbox("", visible=False, label="recordings: a part of the path, or a pattern with *; empty for all")
     start = gr.Number(0, visible=False, label="start_s: where the part begins that is searched for")
     length = gr.Number(0, visible=False, label="length_s: how long that part is, 0 for all from there on")
 
@@ -41,12 +41,12 @@ def build(services: Services, archives: Archives, audio: gr.Audio) -> None:
 
         Args: audio: a recording; all of it is searched for, or the part from start_s on that lasts length_s; 30 s at
         most. tokens: a token string (one character per token) to search for instead. archive: a name, demo by default.
-        mode: contains (the nearest stretch of each recording) or whole (windows of about 3 s). method: pairalign or vq,
-        or what else the archive keeps. top: 1 to 30 hits. recordings: a part of the path, or a pattern such as
-        *talks/*.wav; empty for all.
+        mode: contains (the nearest stretch of each recording), whole (windows of about 3 s) or auto (whole for what
+        fits a window). method: pairalign or vq, or what else the archive keeps. top: 1 to 30 hits. recordings: a part
+        of the path, or with a * a pattern such as *talks/*.wav; empty for all.
         Returns: checkpoint, model_sha256, device, version, options, file, the seconds that were searched for (as in
-        tokenize), archive, mode, method, query (a string as in tokenize), hits (file, start_s, end_s,
-        distance in edits, normalized by the longer string), searched_windows and elapsed_ms.
+        tokenize), archive, mode, method, query (a string as in tokenize), hits (file, start_s, end_s, distance in
+        edits, normalized by the longer string, and missing where the file is gone), searched_windows and elapsed_ms.
         """
         own = parts.of_page(services, request)
         opened = archives.of(own)

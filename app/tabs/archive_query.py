@@ -13,10 +13,14 @@ from app.recordings import expected_duration_s
 from pairalign.audio import AudioLimits
 from pairalign.windows import LONGEST_S
 
-MODES = {"Recordings that contain this": "contains", "A stretch that sounds like this as a whole": "whole"}
+MODES = {
+    "Recordings that contain this": "contains",
+    "A stretch that sounds like this as a whole": "whole",
+    "As fits its length": "auto",
+}
 MODE_HINT = (
     "“Contain” finds the nearest stretch of each recording, of any length. “As a whole” compares with every window of"
-    f" about 3 s, so the query may last {LONGEST_S:g} s at most."
+    f" about 3 s, so the query may last {LONGEST_S:g} s at most. “As fits” takes that where it can be, else “contain”."
 )
 
 
@@ -63,7 +67,7 @@ def lay_out() -> Query:
         pattern = gr.Textbox(
             label="Only names with",
             placeholder="all recordings",
-            info="A part of the path, or a pattern such as *.flac.",
+            info="A part of the path; with a *, a pattern such as *.flac.",
             max_lines=1,
             scale=3,
             min_width=260,

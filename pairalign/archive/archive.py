@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,46 +20,22 @@ import numpy as np
 from pairalign.archive import search
 from pairalign.archive.column import Column, pack_arrays
 from pairalign.archive.errors import ArchiveError
+from pairalign.archive.file_state import is_gone
 from pairalign.archive.hit import Hit, hits_at, joined, stretch_place, window_place
-from pairalign.archive.record import Model, Packed, Recording
+from pairalign.archive.naming import named
+from pairalign.archive.prune import gone_below
+from pairalign.archive.query import check_mode, check_query, mode_for
+from pairalign.archive.record import ArchiveInfo, MethodTotals, Model, Packed, Recording
+from pairalign.archive.report import IngestReport, Progress
+from pairalign.archive.scan import Listing, find_recordings
 from pairalign.archive.store import Store
 from pairalign.strings import TokenString
-from pairalign.windows import LONGEST_S
 
 if TYPE_CHECKING:
-    from pairalign.archive.ingest import IngestReport, Progress
     from pairalign.audio_input import Audio
     from pairalign.tokenizer import Tokenizer
 
 DEFAULT_METHODS = ("pairalign", "vq")
-MODES = search.MODES
-
-
-@dataclass(frozen=True)
-class MethodTotals:
-    """What one method's strings add up to; `used` of `vocab_size` tokens occur, with counts (vocab_size,)."""
-
-    windows: int
-    tokens: int
-    vocab_size: int
-    counts: np.ndarray
-
-    @property
-    def used(self) -> int:
-        """How many different tokens occur."""
-        return int((self.counts > 0).sum())
-
-
-@dataclass(frozen=True)
-class ArchiveInfo:
-    """What an archive holds."""
-
-    path: Path
-    model: Model | None
-    recordings: int
-    seconds: float
-    size_bytes: int
-    methods: dict[str, MethodTotals]
 
 
 @dataclass(frozen=True)
@@ -95,8 +71,12 @@ class Archive:
         Args:
             tokenizer: needed to add recordings and to search for audio; its model must be the archive's.
             methods: the kinds of strings a new archive keeps. An archive keeps to those it began with.
-        Raises: ArchiveError when the file is damaged, not an archive, or of another model.
+        Raises: ArchiveError when the file is damaged, not an archive, or of another model; TokenizerError for a method
+            that the tokenizer has not.
         """
+        if tokenizer is not None and create and not os.path.exists(path):
+            for method in methods:  # before there is a file
+                tokenizer.check_method(method)
         store = Store(path, create)
         if tokenizer is not None:
             store.require(tokenizer.sha256)
@@ -123,11 +103,18 @@ class Archive:
     ) -> IngestReport:
         """Add all recordings below a folder, of a manifest (perhaps only one split), or a single one.
 
+        Afterwards every recording of these files fits its file again: renamed, swapped and overwritten ones are
+        followed by their content. Those whose file is gone stay until `prune`.
         Raises: ArchiveError, and DataError when there are no recordings.
         """
-        from pairalign.archive.ingest import audio_files
+        return self.add_listing(find_recordings(folder, split), workers, progress)
 
-        return self.add_files(audio_files(folder, split), workers, progress)
+    def add_listing(
+        self, listing: Listing, workers: int | None = None, progress: Callable[[Progress], None] | None = None
+    ) -> IngestReport:
+        """Add the recordings of a listing; what it leaves out is in the report, too."""
+        report = self.add_files(listing.paths, workers, progress)
+        return replace(report, skipped=(*listing.skipped, *report.skipped), ignored=listing.ignored)
 
     def add_files(
         self,
@@ -139,6 +126,16 @@ class Archive:
         from pairalign.archive.ingest import add_recordings
 
         return add_recordings(self.store, self._needed(), paths, self.methods, workers, progress=progress)
+
+    def prune(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Take out the recordings below a folder whose files are gone; returns where they were.
+
+        Raises: ArchiveError when the folder is missing or empty: then its disk may be away.
+        """
+        with self.store.writer():
+            gone = gone_below(self.store.recordings(), folder)
+            self.store.remove([one.id for one in gone])
+        return [one.path for one in gone]
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take recordings out; their audio files stay where they are."""
@@ -152,9 +149,14 @@ class Archive:
 
     # --- looking ------------------------------------------------------------------------------------------------------
 
-    def recordings(self, pattern: str | None = None) -> list[Recording]:
-        """Recordings by path: all, or those whose stored path fits a pattern such as *talks/*.wav."""
-        return self.store.recordings(pattern=pattern)
+    def recordings(self, name: str | None = None) -> list[Recording]:
+        """Recordings by path: all, or those that a path, a name or a pattern such as *talks/*.wav stands for."""
+        recordings = self.store.recordings()
+        return recordings if name is None else named(recordings, name, self.store.path.parent)
+
+    def missing(self) -> list[Recording]:
+        """Recordings whose files are not where they were: deleted, or moved by themselves. Looks for every file."""
+        return [one for one in self.store.recordings() if is_gone(one.path)]
 
     def string(self, recording_id: int, method: str = "pairalign") -> TokenString:
         """The whole string of one recording. Raises: ArchiveError when it is not there."""
@@ -181,9 +183,9 @@ class Archive:
         self,
         query: Audio | TokenString,
         top: int = 10,
-        mode: str = "whole",
+        mode: str = "auto",
         method: str = "pairalign",
-        recordings: str | None = None,
+        recordings: str | Sequence[int] | None = None,
         min_duration_s: float = 0.0,
         max_duration_s: float = float("inf"),
         *,
@@ -194,14 +196,16 @@ class Archive:
         Args:
             query: a recording as `Tokenizer.tokenize` takes it, or a token string of the archive's model.
             mode: "whole" compares with every window of about 3 s, "contains" finds each recording's nearest stretch.
+                "auto" is "whole" for a query that fits a window, else "contains"; each hit says which it was.
             method: the kind of strings that are compared.
-            recordings: only those whose stored path fits a pattern such as *talks/*.wav.
+            recordings: only these: ids, or a path, a name or a pattern such as *talks/*.wav.
             min_duration_s, max_duration_s: only recordings that last so long.
             sample_rate: hertz of samples that come without a rate; 16,000 when it is None.
         Equal distances are told in the order of path and time.
         Raises: ArchiveError (ValueError) for a query or option that cannot be served, AudioError for bad audio.
         """
         string = self.query(query, method, mode, sample_rate)
+        mode = mode_for(string, mode)
         loaded = self._load(method)
         allowed = self._allowed(loaded, recordings, min_duration_s, max_duration_s)
         if mode == "whole":
@@ -210,39 +214,39 @@ class Archive:
         else:
             stretches = search.nearest_recordings(loaded.column, string.ids, top, allowed, self._device())
             places = [stretch_place(loaded.packed, match) for match in stretches]
-        return hits_at(self.store, loaded.packed, self._model_of(method), string, places)
+        return hits_at(self.store, loaded.packed, self._model_of(method), string, places, mode)
 
     def prepare(self, method: str = "pairalign") -> int:
-        """Bring the strings of a method into memory, as the first search would; returns how many windows there are."""
+        """Do what the first search would: load the strings, compile the loops; returns how many windows there are."""
         self._model_of(method)
-        return self._load(method).column.windows
+        column = self._load(method).column
+        if self._compiles(column):
+            search.compile_loops()
+        return column.windows
+
+    def needs_compiling(self) -> bool:
+        """Whether it is searched by loops that are compiled once per installation, which takes seconds."""
+        return any(self._compiles(self._load(method).column) for method in self.methods)
+
+    def _compiles(self, column: Column) -> bool:
+        return self._device() == "cpu" and not search.is_small(column)
 
     def query(self, query: Audio | TokenString, method: str, mode: str, sample_rate: int | None = None) -> TokenString:
         """The token string that a query stands for, checked; arguments and errors as for `search`."""
         self._model_of(method)
-        if mode not in MODES:
-            raise ArchiveError(f"mode is {mode!r}; use one of {', '.join(MODES)}.")
+        check_mode(mode)
         if isinstance(query, TokenString):
             string = query
         else:
             string = self._needed().tokenize(query, method=method, sample_rate=sample_rate)
         self.store.require(string.model_sha256)
-        if string.method != method:
-            raise ArchiveError(f"the query is a {string.method} string, compared are {method} strings. Use one method.")
-        if not string.ids:
-            raise ArchiveError(
-                "the query has no tokens: nothing was heard in it. Say something, or choose another part."
-            )
-        if mode == "whole" and string.duration_s > LONGEST_S:
-            raise ArchiveError(
-                f"the query lasts {string.duration_s:.1f} s, and windows about 3 s. Search with mode 'contains', or "
-                f"use a part of at most {LONGEST_S:g} s."
-            )
+        check_query(string, method, mode)
         return string
 
     def distance_counts(self, query: TokenString, mode: str = "whole") -> np.ndarray:
         """How many windows (or recordings, for "contains") are at distance 0, 1, 2, … of the query, (D + 1,)."""
         string = self.query(query, query.method, mode)
+        mode = mode_for(string, mode)
         return search.distance_counts(self._load(query.method).column, string.ids, mode, device=self._device())
 
     # --- parts --------------------------------------------------------------------------------------------------------
@@ -277,14 +281,16 @@ class Archive:
                 loaded = self._loaded[method] = _Loaded(revision, packed, column)
             return loaded
 
-    def _allowed(self, loaded: _Loaded, pattern: str | None, least_s: float, most_s: float) -> np.ndarray | None:
+    def _allowed(
+        self, loaded: _Loaded, wanted: str | Sequence[int] | None, least_s: float, most_s: float
+    ) -> np.ndarray | None:
         packed = loaded.packed
         if not all(isinstance(limit_s, Real) for limit_s in (least_s, most_s)):
             raise ArchiveError(f"a recording cannot last {least_s!r} to {most_s!r}; use seconds.")
-        if pattern is None and least_s <= 0 and most_s == float("inf"):
+        if wanted is None and least_s <= 0 and most_s == float("inf"):
             return None
         allowed = (packed.durations_s >= least_s) & (packed.durations_s <= most_s)
-        if pattern is not None:
-            chosen = [recording.id for recording in self.store.recordings(pattern=pattern)]
-            allowed &= np.isin(packed.recording_ids, chosen)
+        if wanted is not None:
+            chosen = [one.id for one in self.recordings(wanted)] if isinstance(wanted, str) else list(wanted)
+            allowed &= np.isin(packed.recording_ids, np.array(chosen, np.int64))
         return allowed

@@ -21,10 +21,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pairalign.archive.errors import ArchiveError
-from pairalign.archive.ingest import IngestReport, Progress, Skipped, model_of
+from pairalign.archive.file_state import read_state
+from pairalign.archive.ingest import model_of
 from pairalign.archive.record import Model, Recording
+from pairalign.archive.report import IngestReport, Progress, Skipped
 from pairalign.archive.shard_writer import ShardWriter, Task
-from pairalign.archive.shards import SUFFIX, attach, shards_in
+from pairalign.archive.shards import SUFFIX, attach, remove_changed, shards_in
 from pairalign.archive.store import Store
 from pairalign.checkpoint import available
 
@@ -79,7 +81,9 @@ def add_on_ray(
     written = write_shards(tokenizer, checkpoint, new, methods, folder, options, progress)
     added = attach(store, folder, set(named)) if shards_in(folder) else IngestReport()
     known = len(named) - len(written.skipped) - added.recordings
-    return replace(added, known=known, skipped=written.skipped, elapsed_s=time.perf_counter() - started)
+    removed = (*added.removed, *remove_changed(store, {Path(one.path) for one in written.skipped}))
+    added = replace(added, known=known, skipped=written.skipped, removed=removed)
+    return replace(added, elapsed_s=time.perf_counter() - started)
 
 
 def write_shards(
@@ -130,9 +134,23 @@ def _model(tokenizer: Tokenizer, methods: Sequence[str]) -> Model:
 
 
 def _changed(paths: Sequence[Path], recordings: Sequence[Recording]) -> list[Path]:
-    """The files that are not among the recordings, by path, size and time of change."""
-    kept = {recording.path: (recording.size_bytes, recording.modified_ns) for recording in recordings}
-    return [path for path in paths if path not in kept or kept[path] != _version(path)]
+    """The files that are none of the recordings, by path, size and time, or by content where two share these."""
+    contents: dict[tuple[int, int], set[str]] = {}
+    kept: dict[tuple[Path, int, int], set[str]] = {}
+    for recording in recordings:
+        version = recording.size_bytes, recording.modified_ns
+        contents.setdefault(version, set()).add(recording.sha256)
+        kept.setdefault((recording.path, *version), set()).add(recording.sha256)
+
+    def is_kept(path: Path) -> bool:
+        version = _version(path)
+        known = kept.get((path, *version))
+        try:
+            return known is not None and (len(contents[version]) == 1 or read_state(path).sha256 in known)
+        except ArchiveError:  # the actors tell why
+            return False
+
+    return [path for path in paths if not is_kept(path)]
 
 
 def _version(path: Path) -> tuple[int, int]:

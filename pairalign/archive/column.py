@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -28,15 +29,11 @@ class Column:
 
     tokens: (N,) uint16. window_edges: (W + 1,) uint32. first_window: (R + 1,) int64, recording r has the windows
     first_window[r] to first_window[r + 1], exclusive.
-    row_of: (V,) uint16, the presence row of each id; V is the highest id + 1.
-    presence: (rows, words) uint64, bit w of a row tells whether window w has any token of that row; one word to spare.
     """
 
     tokens: np.ndarray
     window_edges: np.ndarray
     first_window: np.ndarray
-    row_of: np.ndarray
-    presence: np.ndarray
     # the tensors of the last search on a GPU, by device, so that the next one need not copy
     on_device: dict = field(default_factory=dict, repr=False)
 
@@ -54,6 +51,19 @@ class Column:
     def vocab_size(self) -> int:
         """The highest id + 1."""
         return len(self.row_of)
+
+    @cached_property
+    def row_of(self) -> np.ndarray:
+        """The presence row of each id, (V,) uint16; V is the highest id + 1."""
+        return _presence_rows(self.tokens)
+
+    @cached_property
+    def presence(self) -> np.ndarray:
+        """Bit w of a row tells whether window w has any token of that row: (rows, words) uint64, one word to spare.
+
+        Made when it is first needed, by a compiled loop: small archives are searched without.
+        """
+        return _presence(self.tokens, self.window_edges, self.row_of)
 
     @property
     def nbytes(self) -> int:
@@ -100,8 +110,7 @@ def pack_arrays(tokens: np.ndarray, window_edges: np.ndarray, first_window: np.n
         )
     window_edges = _checked_edges(window_edges, len(tokens), "window_edges").astype(np.uint32)
     first_window = _checked_edges(first_window, len(window_edges) - 1, "first_window").astype(np.int64)
-    row_of = _presence_rows(tokens)
-    return Column(tokens, window_edges, first_window, row_of, _presence(tokens, window_edges, row_of))
+    return Column(tokens, window_edges, first_window)
 
 
 def checked_ids(ids: Sequence[int] | np.ndarray) -> np.ndarray:

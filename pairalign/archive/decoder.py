@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -25,7 +25,10 @@ from pairalign.audio import SAMPLE_RATE_HZ, AudioError, AudioLimits, read_parts
 
 PART_S = 60.0
 AHEAD_S = 120.0  # as much audio may wait, decoded, for the tokenizer
+IDLE_S = 0.25  # how often somebody who waits may give up
 LIMITS = AudioLimits(max_duration_s=24 * 3600.0, max_bytes=20_000_000_000)
+_MOST_SAMPLES = round(4 * PART_S * SAMPLE_RATE_HZ)  # a last part may be longer than others
+_MOST_HEADER_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Part:
 class Decoders:
     """Iterate over it for the parts of all files: those of one file in order, files as they come."""
 
-    def __init__(self, paths: Sequence[Path], workers: int) -> None:
+    def __init__(self, paths: Sequence[Path], workers: int, idle: Callable[[], None] | None = None) -> None:
+        """idle: called again and again while nothing comes; it may raise to give up."""
+        self._idle = idle or (lambda: None)
         self._paths = deque(enumerate(paths))
         self._ready: deque[Part] = deque()
         self._held_s = 0.0
@@ -65,13 +70,18 @@ class Decoders:
     def __iter__(self) -> Iterator[Part]:
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._ready or not self._running)
-                if not self._ready:
+                if not self._change.wait_for(lambda: self._ready or not self._running, IDLE_S):
+                    part = None
+                elif not self._ready:
                     return
-                part = self._ready.popleft()
-                self._held_s -= _seconds(part)
-                self._change.notify_all()
-            yield part
+                else:
+                    part = self._ready.popleft()
+                    self._held_s -= _seconds(part)
+                    self._change.notify_all()
+            if part is None:
+                self._idle()
+            else:
+                yield part
 
     def _put(self, part: Part) -> None:
         with self._change:
@@ -81,24 +91,18 @@ class Decoders:
             self._change.notify_all()
 
     def _work(self) -> None:
-        """One worker's thread: hand out paths, take in parts; a worker that dies is replaced."""
+        """One worker's thread: hand out paths, take in parts; a worker that dies or talks nonsense is replaced."""
         process = None
         try:
-            while True:
-                with self._change:
-                    if self._stopped or not self._paths:
-                        return
-                    number, path = self._paths.popleft()
-                    if process is None or process.poll() is not None:
-                        process = _start()
-                        self.processes.append(process)
+            while (work := self._next()) is not None:
+                number, path = work
                 try:
+                    process = self._alive(process)
                     self._decode(process, number, path)
-                except (OSError, ValueError):  # it died in the middle: what it sent is cut off
-                    process.kill()
-                    process.wait()
+                except Exception as error:  # whatever it was, the file is reported: what came of it is cut off
+                    _end(process)
                     if not self._stopped:
-                        self._put(Part(number, error="the decoder crashed on this file. Convert it to WAV", last=True))
+                        self._put(Part(number, error=_crash(error), last=True))
         finally:
             if process is not None:
                 paths, parts = _pipes(process)
@@ -110,30 +114,81 @@ class Decoders:
                 self._running -= 1
                 self._change.notify_all()
 
+    def _next(self) -> tuple[int, Path] | None:
+        with self._change:
+            return None if self._stopped or not self._paths else self._paths.popleft()
+
+    def _alive(self, process: subprocess.Popen | None) -> subprocess.Popen:
+        if process is None or process.poll() is not None:
+            process = _start()
+            with self._change:
+                self.processes.append(process)
+                if self._stopped:
+                    process.kill()
+        return process
+
     def _decode(self, process: subprocess.Popen, number: int, path: Path) -> None:
         paths, parts = _pipes(process)
         paths.write(json.dumps(os.fspath(path)).encode() + b"\n")
         paths.flush()
         while True:
-            header = json.loads(parts.readline())
-            if "error" in header:
-                return self._put(Part(number, error=header["error"], last=True))
-            samples = parts.read(4 * header["samples"])
-            wave = np.frombuffer(samples, np.float32, header["samples"])
-            self._put(Part(number, wave, last=header["last"]))
-            if header["last"]:
+            header = _Header.read(parts)
+            if header.error:
+                return self._put(Part(number, error=header.error, last=True))
+            samples = parts.read(4 * header.samples)
+            self._put(Part(number, np.frombuffer(samples, np.float32, header.samples), last=header.last))
+            if header.last:
                 return None
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a worker says before the samples of a part, or instead of them."""
+
+    samples: int = 0
+    last: bool = False
+    error: str = ""
+
+    @staticmethod
+    def read(answers: IO[bytes]) -> _Header:
+        """Raises: ValueError for anything else."""
+        header = json.loads(answers.readline(_MOST_HEADER_BYTES))
+        if not isinstance(header, dict):
+            raise ValueError("no header")
+        if "error" in header:
+            return _Header(error=str(header["error"]) or "cannot be decoded")
+        samples, last = header.get("samples"), header.get("last")
+        if not isinstance(last, bool) or type(samples) is not int or not 1 <= samples <= _MOST_SAMPLES:
+            raise ValueError("no header")
+        return _Header(samples, last)
+
+
+def _end(process: subprocess.Popen | None) -> None:
+    if process is not None:
+        process.kill()
+        process.wait()
+
+
+def _crash(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        return f"no decoder could be started ({error.strerror or error}). Close other programs and index again"
+    return "the decoder crashed on this file. Convert it to WAV"
 
 
 def _seconds(part: Part) -> float:
     return 0.0 if part.wave is None else len(part.wave) / SAMPLE_RATE_HZ
 
 
+def serve_command() -> list[str]:
+    """What runs a worker."""
+    return [sys.executable, "-m", "pairalign.archive.decoder"]
+
+
 def _start() -> subprocess.Popen:
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-m", "pairalign.archive.decoder"],
+        serve_command(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": paths},
@@ -158,6 +213,9 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             _send(sink, held, last=True)
         except AudioError as error:
             sink.write(json.dumps({"error": str(error)}).encode() + b"\n")
+        except (OSError, MemoryError) as error:
+            reason = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
+            sink.write(json.dumps({"error": f"{reason}. Copy it again or convert it to WAV"}).encode() + b"\n")
         sink.flush()
 
 

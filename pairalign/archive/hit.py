@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pairalign.archive.errors import ArchiveError
+from pairalign.archive.file_state import is_gone
 from pairalign.archive.record import Model, Packed
 from pairalign.archive.search import InfixMatch, WindowMatch
 from pairalign.archive.store import Store
@@ -21,6 +22,7 @@ class Hit:
     """A stretch of a recording near the query: start_s to end_s of `path`, its tokens, and how far away it is.
 
     `normalized` is the distance over the longer of the two strings. The string's times are seconds of the recording.
+    `mode` is how it was looked for, "whole" or "contains"; `missing` when the file is no longer at `path`.
     """
 
     path: Path
@@ -30,6 +32,8 @@ class Hit:
     distance: int
     normalized: float
     string: TokenString
+    mode: str = "whole"
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,17 @@ def stretch_place(packed: Packed, match: InfixMatch) -> Place:
     """The stretch that was found, and the windows that it touches: no others have to be read."""
     first, end = packed.first_window[match.recording : match.recording + 2]
     edges = packed.window_edges[first : end + 1] - packed.window_edges[first]
-    first_window = max(0, int(np.searchsorted(edges, match.first_token, side="right")) - 1)
+    # a recording may have windows without tokens, and no others
+    first_window = min(max(0, int(np.searchsorted(edges, match.first_token, side="right")) - 1), len(edges) - 2)
     end_window = max(first_window + 1, int(np.searchsorted(edges, match.last_token + 1, side="left")))
     before = int(edges[first_window])
     tokens = match.first_token - before, match.last_token + 1 - before
     return Place(match.recording, match.distance, first_window, end_window, *tokens)
 
 
-def hits_at(store: Store, packed: Packed, model: Model, query: TokenString, places: Sequence[Place]) -> list[Hit]:
+def hits_at(
+    store: Store, packed: Packed, model: Model, query: TokenString, places: Sequence[Place], mode: str
+) -> list[Hit]:
     """What lies at these places. Raises: ArchiveError when a recording has been removed meanwhile."""
     ids = [int(packed.recording_ids[place.row]) for place in places]
     recordings = {recording.id: recording for recording in store.recordings(ids)}
@@ -79,7 +86,8 @@ def hits_at(store: Store, packed: Packed, model: Model, query: TokenString, plac
         else:  # a stretch without tokens lies at 0
             start_s, end_s = (string.spans_s[0][0], string.spans_s[-1][1]) if string.ids else (0.0, 0.0)
         normalized = place.distance / max(len(string), len(query))
-        hits.append(Hit(recording.path, number, start_s, end_s, place.distance, normalized, string))
+        found = (recording.path, number, start_s, end_s, place.distance, normalized, string)
+        hits.append(Hit(*found, mode, missing=is_gone(recording.path)))
     return hits
 
 

@@ -1,4 +1,4 @@
-"""Recordings into an archive: found, decoded, tokenized in batches and stored, one recording at a time.
+"""Recordings into an archive: compared with what it holds, decoded, tokenized in batches and stored one by one.
 
 What is in the archive already is passed over, so an interrupted run is simply started again. Long recordings are
 decoded and tokenized in parts, so that memory stays bounded.
@@ -6,8 +6,6 @@ decoded and tokenized in parts, so that memory stays bounded.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,67 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pairalign.archive.decoder import Decoders
+from pairalign.archive.errors import ArchiveError
+from pairalign.archive.file_state import CHANGED, FileState, NoRecording, is_unchanged, read_state, read_states
+from pairalign.archive.reconcile import NOTHING, plan
 from pairalign.archive.record import Model, Recording
+from pairalign.archive.report import IngestReport, Progress, Skipped
+from pairalign.archive.scan import find_recordings
 from pairalign.archive.store import Store
 from pairalign.archive.transcriber import BATCH_WINDOWS, Transcriber, Transcript
 from pairalign.errors import PairAlignError
-from pairalign.formats import AUDIO_SUFFIXES
-from pairalign.training.corpora import of_split, read_manifest
 
 if TYPE_CHECKING:
     from pairalign.tokenizer import Tokenizer
 
-_READ_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an ingest has come: files and bytes dealt with, seconds of audio tokenized, time since the start."""
-
-    files_done: int
-    files: int
-    bytes_done: int
-    bytes: int
-    audio_s: float
-    elapsed_s: float
-
-    @property
-    def rate(self) -> float:
-        """Seconds of audio per second."""
-        return self.audio_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds still to go, by the bytes of the files; None while nothing is done."""
-        left = self.bytes - self.bytes_done
-        return self.elapsed_s * left / self.bytes_done if self.bytes_done else None
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that was not added, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class IngestReport:
-    """What one ingest added. `known` recordings were in the archive already, `replaced` ones had changed."""
-
-    recordings: int = 0
-    windows: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    known: int = 0
-    replaced: int = 0
-    skipped: tuple[Skipped, ...] = ()
-    elapsed_s: float = 0.0
-
-    @property
-    def real_time_factor(self) -> float:
-        """Seconds of audio added per second."""
-        return self.seconds / self.elapsed_s if self.elapsed_s > 0 else 0.0
+UNANSWERED = "the decoder ended without an answer. Convert it to WAV"
 
 
 def audio_files(source: str | os.PathLike[str], split: str | None = None) -> list[Path]:
@@ -84,12 +35,7 @@ def audio_files(source: str | os.PathLike[str], split: str | None = None) -> lis
 
     Raises: ValueError (DataError) when there are none, or no such file.
     """
-    path = Path(source)
-    if os.path.isfile(path) and path.suffix.lower() in AUDIO_SUFFIXES:
-        return [path]
-    utterances = read_manifest(path)
-    chosen = range(len(utterances)) if split is None else of_split(utterances, split)
-    return [utterances[i].path for i in chosen]
+    return list(find_recordings(source, split).paths)
 
 
 def add_recordings(
@@ -115,14 +61,14 @@ def add_recordings(
     with store.writer():
         store.claim(model_of(tokenizer, methods))
         run = _Run(store, progress)
-        run.find_new([Path(os.path.abspath(path)) for path in paths])
+        run.find_new(list(dict.fromkeys(Path(os.path.abspath(path)) for path in paths)))
         count = workers or min(4, max(1, (os.cpu_count() or 2) // 2))
         transcriber = Transcriber(tokenizer, methods, batch_windows)
-        with Decoders([new.path for new in run.news], count) as decoders:
+        with Decoders([new.path for new in run.news], count, run.tell) as decoders:
             for part in decoders:
                 run.take(transcriber.take(part))
             run.take(transcriber.finish())
-        return replace(run.report, elapsed_s=run.elapsed_s())
+        return run.total()
 
 
 def model_of(tokenizer: Tokenizer, methods: Sequence[str]) -> Model:
@@ -132,13 +78,11 @@ def model_of(tokenizer: Tokenizer, methods: Sequence[str]) -> Model:
 
 @dataclass(frozen=True)
 class _New:
-    """A file to add."""
+    """A content to add: the file that is read for it, and others that hold the same."""
 
     path: Path
-    sha256: str
-    size_bytes: int
-    modified_ns: int
-    replaces: bool
+    state: FileState
+    copies: tuple[Path, ...]
 
 
 class _Run:
@@ -148,54 +92,70 @@ class _Run:
         self.store, self.progress = store, progress
         self.report = IngestReport()
         self.news: list[_New] = []
-        self._files = self._files_done = self._bytes = self._bytes_done = 0
+        self._waiting: set[int] = set()  # those of `news` that nothing came of so far
+        self._vacated: set[Path] = set()  # where a recording was taken out
+        self._files = self._files_done = self._bytes = self._bytes_done = self._checked = 0
         self._started = time.perf_counter()
 
     def elapsed_s(self) -> float:
         return time.perf_counter() - self._started
 
     def find_new(self, paths: Sequence[Path]) -> None:
-        """Sort out what is in the archive already: by size and time of change, else by content."""
+        """Sort out what is in the archive already, by content, and let each of its recordings fit its file again."""
         self._files = len(paths)
-        kept = self.store.recordings()
-        by_path = {recording.path: recording for recording in kept}
-        by_content = {recording.sha256: recording for recording in kept}
-        contents: set[str] = set()
-        for path in paths:
-            try:
-                size, changed = path.stat().st_size, path.stat().st_mtime_ns
-                before = by_path.get(path)
-                if before and (before.size_bytes, before.modified_ns) == (size, changed):
-                    self._pass_over()
-                    continue
-                sha256 = content_sha256(path)
-            except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-                self._skip(path, f"cannot be read ({getattr(error, 'strerror', error)})", 0)
-                continue
-            same = by_content.get(sha256)
-            if same is not None and (same.path == path or not os.path.exists(same.path)):
-                self.store.touch(same.id, path, size, changed)  # touched, or renamed: followed
-            if same is not None or sha256 in contents:
-                self._pass_over()
-                continue
-            contents.add(sha256)
-            self._bytes += size
-            self.news.append(_New(path, sha256, size, changed, before is not None))
-            self._tell()
+        states: dict[Path, FileState] = {}
+        others: list[Recording] = []  # what is there is no recording, whatever the archive has of it
+        for path, state in read_states(paths, self.tell):
+            self._checked += 1
+            if isinstance(state, ArchiveError):
+                self._skip(path, str(state))
+                others += [Recording(0, path, NOTHING, 0.0, 0, 0)] if isinstance(state, NoRecording) else []
+            else:
+                states[path] = state
+            self.tell()
+        files = [state.recording(path) for path, state in states.items()]
+        changes = plan(self.store.recordings(), files + others, _holds)
+        self.store.apply(changes)
+        self.report = replace(self.report, moved=changes.moved)
+        self._vacated = {recording.path for recording in changes.removals}
+        self.news = [
+            _New(first.path, states[first.path], tuple(copy.path for copy in copies))
+            for first, *copies in changes.fresh
+        ]
+        self._waiting = set(range(len(self.news)))
+        self._bytes = sum(new.state.size_bytes for new in self.news)
+        self._pass_over(len(states) - sum(1 + len(new.copies) for new in self.news))
+        self.tell()
 
     def take(self, transcripts: Sequence[Transcript]) -> None:
         """Store what became whole, skip what cannot be read."""
         for one in transcripts:
-            new = self.news[one.file]
-            if one.error:
-                self._skip(new.path, one.error, new.size_bytes)
-            else:
-                self._store(new, one)
-        self._tell()
+            self._settle(one.file, one)
+        self.tell()
+
+    def total(self) -> IngestReport:
+        """The report of the run; a file that nothing came of is skipped, too."""
+        for number in sorted(self._waiting):
+            self._settle(number, Transcript(number, error=UNANSWERED))
+        removed = tuple(sorted(map(str, self._vacated)))
+        return replace(self.report, removed=removed, elapsed_s=self.elapsed_s())
+
+    def _settle(self, number: int, one: Transcript) -> None:
+        new = self.news[number]
+        self._waiting.discard(number)
+        error = one.error
+        if not error and not is_unchanged(new.path, new.state):
+            error = CHANGED
+        self._bytes_done += new.state.size_bytes
+        if error:
+            for path in (new.path, *new.copies):
+                self._skip(path, error.removeprefix(f"{new.path.name}: "))
+        else:
+            self._store(new, one)
+            self._pass_over(len(new.copies))
 
     def _store(self, new: _New, one: Transcript) -> None:
-        recording = Recording(0, new.path, new.sha256, one.duration_s, new.size_bytes, new.modified_ns)
-        self.store.add(recording, one.windows)
+        self.store.add(replace(new.state.recording(new.path), duration_s=one.duration_s), one.windows)
         counted = next(iter(one.windows.values()))
         self.report = replace(
             self.report,
@@ -203,45 +163,29 @@ class _Run:
             windows=self.report.windows + len(counted),
             tokens=self.report.tokens + sum(len(window.ids) for window in counted),
             seconds=self.report.seconds + one.duration_s,
-            replaced=self.report.replaced + new.replaces,
+            replaced=self.report.replaced + (new.path in self._vacated),
         )
+        self._vacated.discard(new.path)
         self._files_done += 1
-        self._bytes_done += new.size_bytes
 
-    def _pass_over(self) -> None:
-        self.report = replace(self.report, known=self.report.known + 1)
-        self._files_done += 1
-        self._tell()
+    def _pass_over(self, files: int) -> None:
+        self.report = replace(self.report, known=self.report.known + files)
+        self._files_done += files
 
-    def _skip(self, path: Path, reason: str, size: int) -> None:
-        reason = reason.removeprefix(f"{path.name}: ")
+    def _skip(self, path: Path, reason: str) -> None:
         self.report = replace(self.report, skipped=(*self.report.skipped, Skipped(str(path), reason)))
         self._files_done += 1
-        self._bytes_done += size
-        self._tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Report the progress, which may raise to end the run."""
         if self.progress:
-            self.progress(
-                Progress(
-                    self._files_done,
-                    self._files,
-                    self._bytes_done,
-                    self._bytes,
-                    self.report.seconds,
-                    self.elapsed_s(),
-                )
-            )
+            files, size = (self._files_done, self._files), (self._bytes_done, self._bytes)
+            self.progress(Progress(*files, *size, self.report.seconds, self.elapsed_s(), self._checked))
 
 
-def content_sha256(path: Path) -> str:
-    """Tells whether two files hold the same. Raises: OSError for a file that cannot be read, or named in an archive."""
+def _holds(recording: Recording, _: Recording) -> bool:
+    """Whether the file of a recording still has its content; where that cannot be told it is better off elsewhere."""
     try:
-        os.fspath(path).encode()
-    except UnicodeEncodeError:
-        raise OSError(errno.EILSEQ, "its name is not valid text; rename it") from None
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return read_state(recording.path).sha256 == recording.sha256
+    except ArchiveError:
+        return False

@@ -1,4 +1,4 @@
-"""What a store hands out: who wrote the strings, the recordings, and all strings of a method at once."""
+"""What an archive hands out: who wrote the strings, the recordings, all strings of a method at once, and totals."""
 
 from __future__ import annotations
 
@@ -41,3 +41,30 @@ class Packed:
     first_window: np.ndarray
     window_edges: np.ndarray
     tokens: np.ndarray
+
+
+@dataclass(frozen=True)
+class MethodTotals:
+    """What one method's strings add up to; `used` of `vocab_size` tokens occur, with counts (vocab_size,)."""
+
+    windows: int
+    tokens: int
+    vocab_size: int
+    counts: np.ndarray
+
+    @property
+    def used(self) -> int:
+        """How many different tokens occur."""
+        return int((self.counts > 0).sum())
+
+
+@dataclass(frozen=True)
+class ArchiveInfo:
+    """What an archive holds."""
+
+    path: Path
+    model: Model | None
+    recordings: int
+    seconds: float
+    size_bytes: int
+    methods: dict[str, MethodTotals]

@@ -4,6 +4,9 @@ Two questions: which windows are nearest to a query (`nearest_windows`), and whi
 nearest to it, wherever it lies (`nearest_recordings`). Answers are those of comparing with everything. A lower bound is
 counted for every window (see `bounds`), the most promising windows are compared, and then all whose bound does not
 exceed the worst of the best k so far; an equal bound counts, because ties go by position.
+
+That takes compiled loops: seconds of compiling, once per installation (`compile_loops`). A small column is compared in
+plain NumPy instead, which needs none and is as fast as anybody notices.
 """
 
 from __future__ import annotations
@@ -13,11 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pairalign.archive.column import Column, checked_ids
+from pairalign.archive import plain
+from pairalign.archive.column import Column, checked_ids, pack_arrays
 from pairalign.errors import PairAlignError
 
 MODES = ("whole", "contains")
 FIRST_LOOK = 2_000  # windows compared first: enough to know roughly how near the best k are
+# about 2,500 windows, two hours of speech: some 50 ms for a query of 3 s; loading compiled loops takes over a second
+SMALL_TOKENS = 100_000
 MOST_SPAN = 3  # windows that a stretch may touch: more of them share nearly everything with a query, so bounds are idle
 
 
@@ -58,10 +64,14 @@ def nearest_windows(
     """
     query = _checked(column, query_ids, allowed, top)
     mask = None if allowed is None else _window_mask(column, allowed)
-    if device != "cpu":
-        distances = _distances_on(device, column, query, "whole")
-        windows = np.arange(column.windows) if mask is None else np.flatnonzero(mask)
-        return _window_matches(windows, distances[windows], top)
+    if device == "cpu" and not is_small(column):
+        return _promising_windows(column, query, top, mask)
+    distances = _distances(device, column, query, "whole")
+    windows = np.arange(column.windows) if mask is None else np.flatnonzero(mask)
+    return _window_matches(windows, distances[windows], top)
+
+
+def _promising_windows(column: Column, query: np.ndarray, top: int, mask: np.ndarray | None) -> list[WindowMatch]:
     from pairalign.archive import bounds as bound  # numba takes a second to import
 
     bounds = bound.window_bounds(column, query)
@@ -85,10 +95,10 @@ def nearest_recordings(
     cross windows. Arguments and errors as for `nearest_windows`.
     """
     query = _checked(column, query_ids, allowed, top)
-    if device != "cpu":
-        nearest = _distances_on(device, column, query, "contains")
-    else:
+    if device == "cpu" and not is_small(column):
         nearest = _nearest_stretches(column, query, top, allowed)
+    else:
+        nearest = _distances(device, column, query, "contains")
     recordings = np.arange(column.recordings) if allowed is None else np.flatnonzero(allowed)
     chosen = recordings[_best(recordings, nearest[recordings], top)]
     return [InfixMatch(int(r), int(nearest[r]), *_locate(column, query, int(r), int(nearest[r]))) for r in chosen]
@@ -104,9 +114,29 @@ def distance_counts(
     query = _checked(column, query_ids, allowed)
     if mode not in MODES:
         raise PairAlignError(f"mode is {mode!r}; use one of {', '.join(MODES)}")
-    distances = _distances(column, query, mode) if device == "cpu" else _distances_on(device, column, query, mode)
+    distances = _distances(device, column, query, mode)
     mask = _window_mask(column, allowed) if mode == "whole" and allowed is not None else allowed
     return np.bincount(distances if mask is None else distances[mask])
+
+
+def is_small(column: Column) -> bool:
+    """Whether a CPU searches it without compiled loops."""
+    return len(column.tokens) <= SMALL_TOKENS
+
+
+def compile_loops() -> None:
+    """Have the loops of large columns compiled: seconds the first time on a machine, cached after that."""
+    from pairalign.archive import kernel
+
+    tokens = np.arange(300, dtype=np.uint16) % 7
+    column = pack_arrays(tokens, np.array([0, 100, 200, 300]), np.array([0, 2, 3]))
+    for query in (tokens[:3], tokens[:100]):  # strings of up to 64 tokens and longer ones have loops of their own
+        _promising_windows(column, query, 1, None)
+        _nearest_stretches(column, query, 1, None)
+        for infix in (True, False):
+            edges = column.recording_edges
+            kernel.distances(query, column.vocab_size, tokens, edges[:-1], edges[1:], infix)
+            kernel.trail(query, tokens, infix)
 
 
 def _checked(
@@ -127,11 +157,15 @@ def _window_mask(column: Column, allowed: np.ndarray) -> np.ndarray:
     return np.repeat(allowed, np.diff(column.first_window))
 
 
-def _distances(column: Column, query: np.ndarray, mode: str) -> np.ndarray:
+def _distances(device: str, column: Column, query: np.ndarray, mode: str) -> np.ndarray:
     """Distances of all windows (W,), or to the nearest stretch of all recordings (R,)."""
+    if device != "cpu":
+        return _distances_on(device, column, query, mode)
+    edges = column.window_edges if mode == "whole" else column.recording_edges
+    if is_small(column):
+        return plain.distances(query, column.tokens, edges, infix=mode == "contains")
     from pairalign.archive import kernel
 
-    edges = column.window_edges if mode == "whole" else column.recording_edges
     return kernel.distances(query, column.vocab_size, column.tokens, edges[:-1], edges[1:], infix=mode == "contains")
 
 
@@ -149,7 +183,7 @@ def _nearest_stretches(column: Column, query: np.ndarray, top: int, allowed: np.
 
     reach = _reach(query)
     if bound.span_of(column, reach) > MOST_SPAN:
-        return _distances(column, query, "contains")
+        return _distances("cpu", column, query, "contains")
     nearest = np.full(column.recordings, len(query), dtype=np.int32)  # an empty stretch costs that, so none costs more
 
     def compare(windows: np.ndarray) -> None:
@@ -186,11 +220,13 @@ def _window_matches(windows: np.ndarray, distances: np.ndarray, top: int) -> lis
 
 def _locate(column: Column, query: np.ndarray, recording: int, distance: int) -> tuple[int, int]:
     """First and last token of the shortest substring at that distance of those that end first."""
-    from pairalign.archive import kernel
+    string, trail = column.recording_ids(recording), plain.trail
+    if not is_small(column):
+        from pairalign.archive import kernel
 
-    string = column.recording_ids(recording)
-    end = int(np.argmax(kernel.trail(query, string, infix=True) == distance))
-    backwards = kernel.trail(query[::-1], string[:end][::-1], infix=False)
+        trail = kernel.trail
+    end = int(np.argmax(trail(query, string, infix=True) == distance))
+    backwards = trail(query[::-1], string[:end][::-1], infix=False)
     return end - int(np.argmax(backwards == distance)), end - 1
 
 

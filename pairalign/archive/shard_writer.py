@@ -13,8 +13,10 @@ import numpy as np
 
 from pairalign.archive.decoder import Decoders
 from pairalign.archive.errors import ArchiveError
-from pairalign.archive.ingest import IngestReport, Skipped, content_sha256
-from pairalign.archive.record import Model, Recording
+from pairalign.archive.file_state import CHANGED, FileState, is_unchanged, read_state
+from pairalign.archive.ingest import UNANSWERED
+from pairalign.archive.record import Model
+from pairalign.archive.report import IngestReport, Skipped
 from pairalign.archive.shards import Entry, counted, write_shard
 from pairalign.archive.transcriber import Transcriber, Transcript
 
@@ -67,22 +69,22 @@ class ShardWriter:
 
 def write_task(tokenizer: Tokenizer, task: Task) -> IngestReport:
     """Write one shard; bad files are skipped with a reason, and a shard without any recording is not written."""
-    found: list[Recording] = []
+    found: list[tuple[Path, FileState]] = []
     skipped: list[Skipped] = []
     for path in map(Path, task.files):
         try:
-            status = path.stat()
-            found.append(Recording(0, path, content_sha256(path), 0.0, status.st_size, status.st_mtime_ns))
-        except OSError as error:
-            skipped.append(Skipped(str(path), f"cannot be read ({error.strerror})"))
+            found.append((path, read_state(path)))
+        except ArchiveError as error:
+            skipped.append(Skipped(str(path), str(error)))
     entries: list[Entry] = []
     methods = list(task.model["methods"])
-    for one in _transcripts(tokenizer, [recording.path for recording in found], methods, task.decoders):
-        recording = found[one.file]
-        if one.error:
-            skipped.append(Skipped(str(recording.path), one.error.removeprefix(f"{recording.path.name}: ")))
+    for one in _transcripts(tokenizer, [path for path, _ in found], methods, task.decoders):
+        path, state = found[one.file]
+        reason = one.error or ("" if is_unchanged(path, state) else CHANGED)
+        if reason:
+            skipped.append(Skipped(str(path), reason.removeprefix(f"{path.name}: ")))
         else:
-            entries.append((replace(recording, duration_s=one.duration_s), one.windows))
+            entries.append((replace(state.recording(path), duration_s=one.duration_s), one.windows))
     write_shard(Path(task.target), Model(**task.model), entries)
     return replace(counted(IngestReport(), entries), skipped=tuple(skipped))
 
@@ -90,8 +92,14 @@ def write_task(tokenizer: Tokenizer, task: Task) -> IngestReport:
 def _transcripts(
     tokenizer: Tokenizer, paths: Sequence[Path], methods: Sequence[str], decoders: int
 ) -> Iterator[Transcript]:
-    transcriber = Transcriber(tokenizer, methods)
+    """Of every file, also of one that the decoders say nothing about."""
+    transcriber, waiting = Transcriber(tokenizer, methods), set(range(len(paths)))
     with Decoders(paths, decoders) as parts:
         for part in parts:
-            yield from transcriber.take(part)
-    yield from transcriber.finish()
+            for one in transcriber.take(part):
+                waiting.discard(one.file)
+                yield one
+    for one in transcriber.finish():
+        waiting.discard(one.file)
+        yield one
+    yield from (Transcript(number, error=UNANSWERED) for number in sorted(waiting))

@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from pairalign.archive.errors import ArchiveError
-from pairalign.archive.ingest import IngestReport
+from pairalign.archive.file_state import NoRecording, read_state
+from pairalign.archive.reconcile import Plan, plan
 from pairalign.archive.record import Model, Recording
+from pairalign.archive.report import IngestReport
 from pairalign.archive.store import Store
 from pairalign.archive.window import ArchiveWindow
 from pairalign.checkpoint import atomic_write_bytes
@@ -107,7 +109,8 @@ def shards_in(folder: str | os.PathLike[str], model: Model | None = None) -> lis
 def attach(store: Store, folder: str | os.PathLike[str], paths: Collection[Path] | None = None) -> IngestReport:
     """Add the recordings of all shards of a folder, or those at `paths`, to an archive. Each shard is a transaction.
 
-    What the archive has already is passed over. Of two versions of a file the one changed later counts.
+    Recordings of the archive follow their content to other paths as when files are added (see `reconcile`). Of two
+    versions of a file the one that the file is counts; where it is out of reach, the one changed later.
     Raises: ArchiveError when there are no shards, one is damaged, or they are another model's than the archive's.
     """
     started = time.perf_counter()
@@ -117,42 +120,93 @@ def attach(store: Store, folder: str | os.PathLike[str], paths: Collection[Path]
     report = IngestReport()
     with store.writer():
         store.claim(shards[0].model)
-        missing, replaced = _missing(store, shards, paths)
-        for number, wanted in missing.items():
-            entries = [entry for entry in read_shard(shards[number].path) if entry[0].path in wanted]
+        kept = store.recordings()
+        files, sources = _latest(kept, shards, paths)
+        changes = plan(kept, files, _holds)
+        store.apply(changes)
+        vacated = {recording.path for recording in changes.removals}
+        for number, wanted in sorted(_wanted(changes, sources).items()):
+            entries = [entry for entry in read_shard(shards[number].path) if (entry[0].path, entry[0].sha256) in wanted]
             store.add_all(entries)
             report = counted(report, entries)
+    added = {path for (path, _), _ in _fresh(changes, sources)}
     offered = {r.path for shard in shards for r in shard.recordings if paths is None or r.path in paths}
-    known, elapsed_s = len(offered) - report.recordings, time.perf_counter() - started
-    return replace(report, known=known, replaced=replaced, elapsed_s=elapsed_s)
+    return replace(
+        report,
+        known=len(offered) - report.recordings,
+        replaced=len(vacated & added),
+        moved=changes.moved,
+        removed=tuple(sorted(map(str, vacated - added))),
+        elapsed_s=time.perf_counter() - started,
+    )
 
 
-def _missing(store: Store, shards: Sequence[Shard], paths: Collection[Path] | None) -> tuple[dict[int, set[Path]], int]:
-    """For each shard with anything new: what the archive lacks; and how many of these replace an older version."""
-    latest: dict[Path, tuple[Recording, int]] = {}
+def remove_changed(store: Store, paths: Collection[Path]) -> tuple[str, ...]:
+    """Take out the recordings at these paths whose files hold something else now; returns their paths."""
+    with store.writer():
+        changed = [one for one in store.recordings() if one.path in paths and _is_other(one)]
+        store.remove([one.id for one in changed])
+    return tuple(str(one.path) for one in changed)
+
+
+def _is_other(recording: Recording) -> bool:
+    """Whether the file of a recording surely holds something else."""
+    try:
+        return read_state(recording.path).sha256 != recording.sha256
+    except NoRecording:
+        return True
+    except ArchiveError:
+        return False
+
+
+def _fresh(changes: Plan, sources: Mapping[Path, int]) -> list[tuple[tuple[Path, str], int]]:
+    """Path and content of each new recording, and the number of its shard."""
+    return [((first.path, first.sha256), sources[first.path]) for first, *_ in changes.fresh]
+
+
+def _wanted(changes: Plan, sources: Mapping[Path, int]) -> dict[int, set[tuple[Path, str]]]:
+    """For each shard with anything new: path and content of what the archive lacks."""
+    wanted: dict[int, set[tuple[Path, str]]] = {}
+    for what, number in _fresh(changes, sources):
+        wanted.setdefault(number, set()).add(what)
+    return wanted
+
+
+def _latest(
+    kept: Sequence[Recording], shards: Sequence[Shard], paths: Collection[Path] | None
+) -> tuple[list[Recording], dict[Path, int]]:
+    """What the files of the shards hold, by path; and for each path the number of its shard, -1 for the archive."""
+    versions: dict[Path, list[tuple[Recording, int]]] = {}
     for number, shard in enumerate(shards):
         for recording in shard.recordings:
-            rival = latest.get(recording.path)
-            if (paths is None or recording.path in paths) and (
-                rival is None or rival[0].modified_ns < recording.modified_ns
-            ):
-                latest[recording.path] = recording, number
-    kept = store.recordings()
-    by_path, contents = {recording.path: recording for recording in kept}, {recording.sha256 for recording in kept}
-    missing: dict[int, set[Path]] = {}
-    replaced = 0
-    for path in sorted(latest):
-        recording, number = latest[path]
-        before = by_path.get(path)
-        if before is not None and before.modified_ns > recording.modified_ns:
-            continue
-        if recording.sha256 not in contents:
-            contents.add(recording.sha256)
-            missing.setdefault(number, set()).add(path)
-            replaced += before is not None
-        elif before is not None and before.sha256 == recording.sha256 and before.modified_ns != recording.modified_ns:
-            store.touch(before.id, path, recording.size_bytes, recording.modified_ns)
-    return missing, replaced
+            if paths is None or recording.path in paths:
+                versions.setdefault(recording.path, []).append((recording, number))
+    for recording in kept:
+        if recording.path in versions:
+            versions[recording.path].append((recording, -1))
+    chosen = [_version(versions[path]) for path in sorted(versions)]
+    return [recording for recording, _ in chosen], {recording.path: number for recording, number in chosen}
+
+
+def _version(versions: Sequence[tuple[Recording, int]]) -> tuple[Recording, int]:
+    """The version that the file is; where there is no such file, the one changed later, of two such the first."""
+    if len({recording.sha256 for recording, _ in versions}) > 1:
+        try:
+            state = read_state(versions[0][0].path)
+        except ArchiveError:
+            state = None
+        for recording, number in versions:
+            if state is not None and recording.sha256 == state.sha256:
+                return replace(recording, size_bytes=state.size_bytes, modified_ns=state.modified_ns), number
+    return max(versions, key=lambda version: version[0].modified_ns)
+
+
+def _holds(recording: Recording, rival: Recording) -> bool:
+    """Whether a recording's file still has its content; out of reach, it is believed as long as the rival's is, too."""
+    try:
+        return read_state(recording.path).sha256 == recording.sha256
+    except ArchiveError:
+        return not os.path.exists(rival.path)
 
 
 def counted(report: IngestReport, entries: Sequence[Entry]) -> IngestReport:

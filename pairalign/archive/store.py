@@ -11,20 +11,21 @@ import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from pairalign.archive import schema
+from pairalign.archive.connection import connected
 from pairalign.archive.errors import ArchiveError
+from pairalign.archive.reconcile import Plan
 from pairalign.archive.record import Model, Packed, Recording
-from pairalign.archive.window import ArchiveWindow
+from pairalign.archive.window import ArchiveWindow, fits
 from pairalign.home import one_line
 from pairalign.strings import MAX_VOCAB_SIZE
 
-BUSY_TIMEOUT_S = 60.0
 _ROWS_AT_ONCE = 20_000
 _MOST_WINDOWS = 2**31
 _IDS, _EDGES = np.dtype("<u2"), np.dtype("<i2")
@@ -38,7 +39,7 @@ class Store:
 
         Raises: ArchiveError when it cannot be, is damaged, not an archive, or of a newer version.
         """
-        self.path = Path(path).absolute()
+        self.path = Path(os.path.abspath(path))  # without .., or recordings below its folder would not be seen as such
         if "\0" in str(self.path):
             raise ArchiveError("a file name cannot hold a NUL character. Choose another name.")
         if os.path.isdir(self.path):  # unlike Path.is_dir, False for a name that is too long
@@ -47,31 +48,26 @@ class Store:
             raise ArchiveError(f"{one_line(self.path)}: no such archive. Make it: python -m pairalign index FOLDER.")
         if not os.path.isdir(self.path.parent):
             raise ArchiveError(f"{one_line(self.path.parent)}: no such folder. Make it first, or choose another place.")
-        with self._connection() as db:
-            version = schema.check(db, self.path.name)
-            if version < schema.VERSION:
-                with self.writer():
-                    schema.migrate(db, schema.check(db, self.path.name))
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection in autocommit mode; what SQLite has to complain about becomes an ArchiveError."""
-        name = self.path.name
+        self.is_new = not os.path.exists(self.path)
         try:
-            with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
-                db.execute("PRAGMA foreign_keys = ON")
-                db.execute("PRAGMA trusted_schema = OFF")  # the file may come from a stranger
-                yield db
-        except sqlite3.OperationalError as error:
-            reason = str(error)
-            advice = "Check its folder, the permissions and the free space."
-            if "locked" in reason:
-                reason, advice = "another process is using it", "Try again when that has finished."
-            raise ArchiveError(f"{name}: {reason}. {advice}") from error
-        except sqlite3.DatabaseError as error:
-            raise ArchiveError(
-                f"{name} is damaged or no archive ({error}). Restore a copy, or index the recordings into a new file."
-            ) from error
+            with self._connection() as db:
+                version = schema.check(db, self.path.name)
+                if version < schema.VERSION:
+                    with self.writer():
+                        schema.migrate(db, schema.check(db, self.path.name))
+        except BaseException:
+            self.discard_if_empty()
+            raise
+
+    def discard_if_empty(self) -> None:
+        """Leave no file behind where there was none before and nothing was added."""
+        with suppress(ArchiveError, OSError):
+            if self.is_new and (not os.path.getsize(self.path) or not self.recordings()):
+                for ending in ("", ".lock"):
+                    Path(f"{self.path}{ending}").unlink(missing_ok=True)
+
+    def _connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        return connected(self.path)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -123,26 +119,22 @@ class Store:
             raise self._damaged("a vocabulary size that no model has")
         return Model(name[0], rows[0][1], methods)
 
-    def recordings(self, ids: Sequence[int] | None = None, pattern: str | None = None) -> list[Recording]:
-        """Recordings by path: all, those with these ids, or those whose path fits a pattern such as *talks/*.wav."""
+    def recordings(self, ids: Sequence[int] | None = None) -> list[Recording]:
+        """Recordings by path: all, or those with these ids."""
         chosen, values = "1", []
         if ids is not None:
             chosen, values = "id IN (SELECT value FROM json_each(?))", [json.dumps([int(i) for i in ids])]
-        elif pattern is not None:
-            chosen, values = "path GLOB ?", [pattern]
+        query = f"SELECT {schema.RECORDING} FROM recordings WHERE {chosen} ORDER BY path"
         with self._connection() as db:
-            rows = db.execute(
-                f"SELECT {schema.RECORDING} FROM recordings WHERE {chosen} ORDER BY path", values
-            ).fetchall()
+            rows = db.execute(query, values).fetchall()
         if not all(0 <= row[3] < math.inf for row in rows):
             raise self._damaged("a recording without a length")
         return [Recording(row[0], self._full(row[1]), *row[2:]) for row in rows]
 
-    def find(self, sha256: str | None = None, path: Path | None = None) -> Recording | None:
-        """The recording with this content, or added from this file."""
-        column, value = ("sha256", sha256) if path is None else ("path", self._stored(path))
+    def find(self, path: Path) -> Recording | None:
+        """The recording that was added from this file."""
         with self._connection() as db:
-            row = db.execute(f"SELECT id FROM recordings WHERE {column} = ?", [value]).fetchone()
+            row = db.execute("SELECT id FROM recordings WHERE path = ?", [self._stored(path)]).fetchone()
         return self.recordings([row[0]])[0] if row else None
 
     def windows(self, recording_id: int, method: str) -> list[ArchiveWindow]:
@@ -260,13 +252,18 @@ class Store:
             rows = [(kind, number, k, w.start_s, w.end_s, *blobs[k]) for k, w in enumerate(windows)]
             db.executemany("INSERT INTO windows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def touch(self, recording_id: int, path: Path, size_bytes: int, modified_ns: int) -> None:
-        """The same content now lies at `path`, with this size and time of change."""
+    def apply(self, changes: Plan) -> None:
+        """Take recordings out and give others new paths, sizes and times, all at once: two may change places."""
+        if not changes.updates and not changes.removals:
+            return
         with self._transaction() as db:
-            db.execute("DELETE FROM recordings WHERE path = ? AND id <> ?", [self._stored(path), recording_id])
-            db.execute(
+            db.executemany("DELETE FROM recordings WHERE id = ?", [[one.id] for one in changes.removals])
+            # no two may have one path, not even in between
+            between = [[f"//{one.id}", one.id] for one in changes.updates]
+            db.executemany("UPDATE recordings SET path = ? WHERE id = ?", between)
+            db.executemany(
                 "UPDATE recordings SET path = ?, size_bytes = ?, modified_ns = ? WHERE id = ?",
-                [self._stored(path), size_bytes, modified_ns, recording_id],
+                [[self._stored(one.path), one.size_bytes, one.modified_ns, one.id] for one in changes.updates],
             )
 
     def remove(self, ids: Sequence[int]) -> None:
@@ -291,8 +288,8 @@ class Store:
         return self.path.parent / stored
 
     def _window(self, start_s: float, end_s: float, ids: bytes, edges_cs: bytes) -> ArchiveWindow:
-        # an edge more than tokens, two bytes each; nothing at all in a window where nothing was heard
-        if len(ids) % _IDS.itemsize or len(edges_cs) != len(ids) + _EDGES.itemsize * bool(ids):
+        cut = len(ids) % _IDS.itemsize or len(edges_cs) % _EDGES.itemsize
+        if cut or not fits(len(ids) // _IDS.itemsize, len(edges_cs) // _EDGES.itemsize):
             raise self._damaged("a window that does not fit its times")
         return ArchiveWindow(start_s, end_s, np.frombuffer(ids, _IDS), np.frombuffer(edges_cs, _EDGES))
 

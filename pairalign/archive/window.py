@@ -2,7 +2,8 @@
 
 Windows lie side by side on a grid of WINDOW_S; a token belongs to the window that its middle lies in, so the windows'
 tokens one after the other are the whole string. Edges are hundredths of a second after the start of the window (frames
-last two of them): U + 1 for U tokens, where each token begins and the last one ends.
+last two of them). Where tokens follow each other without gaps, U tokens have U + 1: where each begins and the last one
+ends. Where there is silence between them they have 2 U: where each begins and ends.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pairalign.windows import LONGEST_S, WINDOW_S
 
 @dataclass(frozen=True)
 class ArchiveWindow:
-    """Tokens ids (U,) uint16 between start_s and end_s of a recording, with edges_cs (U + 1,) int16."""
+    """Tokens ids (U,) uint16 between start_s and end_s of a recording, with edges_cs (U + 1,) or (2 U,) int16."""
 
     start_s: float
     end_s: float
@@ -26,9 +27,17 @@ class ArchiveWindow:
     edges_cs: np.ndarray
 
     @property
-    def edges_s(self) -> np.ndarray:
-        """Where each token begins and the last one ends, in seconds of the recording: (U + 1,), or (0,) for none."""
-        return self.start_s + self.edges_cs / 100
+    def spans_s(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of each token in seconds of the recording."""
+        edges = (self.start_s + self.edges_cs / 100).tolist()
+        if len(edges) == len(self.ids) + 1:
+            return tuple(zip(edges[:-1], edges[1:], strict=True))
+        return tuple(zip(edges[::2], edges[1::2], strict=True))
+
+
+def fits(tokens: int, edges: int) -> bool:
+    """Whether a window of so many tokens can have so many edges; without tokens it has none."""
+    return edges in (tokens + 1, 2 * tokens) if tokens else edges == 0
 
 
 def grid(duration_s: float) -> list[tuple[float, float]]:
@@ -45,17 +54,19 @@ def cut(string: TokenString) -> list[ArchiveWindow]:
     cells = grid(string.duration_s)
     bounds = [0, *np.searchsorted(middles, [start for start, _ in cells[1:]]).tolist(), len(string.ids)]
     for (start_s, end_s), first, last in zip(cells, bounds[:-1], bounds[1:], strict=True):
-        spans = string.spans_s[first:last]
-        edges_s = np.array([*(start for start, _ in spans), *(end for _, end in spans[-1:])])
-        edges_cs = np.rint((edges_s - start_s) * 100).astype(np.int16)
+        edges_cs = _edges(string.spans_s[first:last], start_s)
         windows.append(ArchiveWindow(start_s, end_s, np.array(string.ids[first:last], np.uint16), edges_cs))
     return windows
 
 
+def _edges(spans: Sequence[tuple[float, float]], start_s: float) -> np.ndarray:
+    """(U + 1,) or (2 U,) int16."""
+    edges_cs = np.rint((np.array(spans).reshape(-1, 2) - start_s) * 100).astype(np.int16)
+    if (edges_cs[1:, 0] == edges_cs[:-1, 1]).all():
+        return np.append(edges_cs[:, 0], edges_cs[-1:, 1])
+    return edges_cs.ravel()
+
+
 def spans_of(windows: Sequence[ArchiveWindow]) -> tuple[tuple[float, float], ...]:
     """Start and end in seconds of every token of some neighbouring windows."""
-    spans: list[tuple[float, float]] = []
-    for window in windows:
-        edges = window.edges_s.tolist()
-        spans += zip(edges[:-1], edges[1:], strict=True)
-    return tuple(spans)
+    return tuple(span for window in windows for span in window.spans_s)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from app import archive_words, demo_archive, ui
 from app.archive_search import Options, search_audio
-from app.archives import Archives
+from app.archives import Added, Archives
 from app.services import Services
+from pairalign.archive import decoder
+from pairalign.archive.report import IngestReport, Progress
 from pairalign.audio import read_audio
 
 
@@ -173,3 +178,57 @@ def test_a_sample_is_spread_over_the_archive_and_leaves_out_what_is_gone(own, up
     own.add("mine", folder=str(Path(uploads[0]).parent))
     Path(uploads[0]).unlink()
     assert sorted(path.name for path in own.sample("mine", 5)) == ["harbour_light_b.ogg", "train_late_c.ogg"]
+
+
+def test_what_is_no_file_is_skipped_and_a_run_that_hangs_can_be_cancelled(own, tmp_path, uploads, monkeypatch):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "zero.wav").symlink_to("/dev/zero")
+    report = own.add("mine", folder=str(folder)).report
+    assert sorted(Path(skip.path).name for skip in report.skipped) == ["pipe.wav", "zero.wav"]
+    page = archive_words.added_html(Added(report))
+    assert "a named pipe" in page and "2 files skipped" in page
+    shutil.copy(uploads[0], folder)
+    monkeypatch.setattr(decoder, "serve_command", lambda: [sys.executable, "-c", "import time; time.sleep(600)"])
+    threading.Timer(0.5, own.services.stop, ["mine/add"]).start()
+    assert own.add("mine", folder=str(folder), run_id="mine/add").cancelled
+    with own.open("mine").store.writer():  # nobody else holds the archive
+        pass
+
+
+def test_what_happened_to_recordings_that_were_there_is_told():
+    report = IngestReport(known=3, moved=2, removed=("/a/gone.wav",), ignored=4)
+    page = archive_words.added_html(Added(report))
+    assert "2 recordings followed" in page and "1 recording taken out" in page and "4 other files ignored" in page
+    assert archive_words.progress_words(Progress(0, 9, 0, 0, 0.0, 1.0, checked=4)) == "4 of 9 files looked at"
+
+
+def test_recordings_that_are_away_are_counted(own, tmp_path, uploads):
+    own.add("mine", folder=uploads[0])
+    Path(uploads[0]).unlink()
+    archive = own.open("mine")
+    page = archive_words.info_html(archive.info(), "mine", len(archive.missing()))
+    assert "1 of 1 recordings are not where they were" in page
+    assert "not where they were" not in archive_words.info_html(archive.info(), "mine")
+
+
+def test_an_archive_of_ones_own_is_deleted_with_its_copies_and_nothing_else(own, public, tmp_path, uploads):
+    own.add("mine", uploads[:2], folder=uploads[2])
+    folder = tmp_path / "home" / "archives"
+    opened = own.open("mine")
+    with opened.store.writer(), pytest.raises(ValueError, match="being added"):
+        own.delete("mine")
+    own.delete("mine")
+    assert not list(folder.iterdir()) and own.names() == ["demo"] and Path(uploads[2]).is_file()
+    with pytest.raises(ValueError, match="There is no archive mine"):
+        own.open("mine")
+    own.create("mine")
+    assert own.open("mine").info().recordings == 0
+    shutil.copy(folder / "mine.db", tmp_path / "elsewhere.db")
+    for name in ("demo", "", "nosuch", "../mine", str(tmp_path / "elsewhere.db")):
+        with pytest.raises(ValueError):
+            own.delete(name)
+    with pytest.raises(ValueError, match="open to everyone"):
+        public.delete("mine")
+    assert (tmp_path / "elsewhere.db").is_file() and own.names() == ["demo", "mine"]

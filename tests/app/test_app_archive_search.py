@@ -15,7 +15,7 @@ from app import archive_figures, archive_words, demo_archive
 from app.archive_search import Options, hit_clip, part_of, search_audio, search_text, typed_string
 from app.archives import Added, figures_of
 from app.tabs import archive as archive_tab
-from pairalign.archive.ingest import IngestReport, Skipped
+from pairalign.archive.report import IngestReport, Skipped
 from pairalign.audio import read_audio
 from pairalign.strings import glyph
 
@@ -63,6 +63,9 @@ def test_names_are_looked_for_as_text_or_as_a_pattern(archives):
         found = search_text(archives, "demo", "abc", "pairalign", Options(pattern=pattern))
         hits = found.answers["pairalign"].hits
         assert len(hits) == 3 and all(hit.path.name.startswith("garden_tea") for hit in hits)
+    for pattern in ("garden_tea_?.ogg", "garden[_]tea", "no such name*"):  # without a * it is no pattern
+        found = search_text(archives, "demo", "abc", "pairalign", Options(pattern=pattern))
+        assert not found.answers["pairalign"].hits
     found = search_text(archives, "demo", "abc", "pairalign", Options(pattern="no such name"))
     assert not found.answers["pairalign"].hits
     assert "no recording has a name like that" in archive_words.hits_html(found, "pairalign", [])
@@ -75,6 +78,14 @@ def test_the_part_of_a_long_recording_and_all_of_a_short_one():
     for start_s, length_s in ((0.0, 31.0), (20.0, 3.0), (0.0, float("nan"))):
         with pytest.raises(ValueError):
             part_of(wave, start_s, length_s)
+
+
+def test_the_mode_fits_the_query_and_is_told(archives, speech):
+    for wave, mode in ((speech, "whole"), (np.tile(speech, 2), "contains")):
+        found = search_audio(archives, "demo", wave, ("vq",), Options("auto", 2), silent)
+        assert found.to_document("vq")["mode"] == mode
+        words = {"whole": "windows of about 3 s", "contains": "nearest stretch"}[mode]
+        assert words in archive_words.found_html(found, "vq")
 
 
 def test_a_recording_that_is_too_long_for_whole_is_refused_with_the_way_out(archives, speech):

@@ -89,6 +89,22 @@ def test_cancel_keeps_what_was_added(open_page):
     assert page.is_visible("#pa-archive-add")
 
 
+def test_an_archive_of_ones_own_is_deleted_after_asking(open_page):
+    page = open_page()
+    open_archive(page)
+    name = make_archive(page)
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("#pa-archive-delete")
+    page.get_by_text(f"{name} is empty").wait_for()
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
+    page.click("#pa-archive-delete")
+    page.get_by_text(f"{name} is deleted").wait_for()
+    page.wait_for_function("document.querySelector('#pa-archive-name input').value === 'demo'")
+    page.wait_for_selector("#pa-archive-info .pa-card")
+    assert len(asked) == 2 and name in asked[0]
+
+
 def test_an_archive_is_opened_by_its_path_and_a_wrong_one_says_why(open_page, own_home, tiny_tokenizer):
     from pairalign import Archive
 

@@ -118,6 +118,30 @@ def test_what_the_archive_has_needs_no_cluster(files, tiny_checkpoint, tiny_toke
     assert (report.recordings, report.known) == (0, 2)
 
 
+def test_files_that_changed_are_followed_as_on_one_machine(files, tiny_checkpoint, tiny_tokenizer, tmp_path):
+    folder = tmp_path / "changing"
+    folder.mkdir()
+    paths = [Path(shutil.copy(file, folder / f"{k}.wav")) for k, file in enumerate(files[1:6])]
+    for path in paths:
+        os.utime(path, (5, 5))
+    local = Archive.open(tmp_path / "local.db", tiny_tokenizer, METHODS)
+    shared = Archive.open(tmp_path / "shared.db", tiny_tokenizer, METHODS)
+    for again in (False, True):
+        if again:
+            paths[0].rename(folder / "between")
+            paths[1].rename(paths[0])
+            (folder / "between").rename(paths[1])
+            paths[2].write_bytes(b"no sound at all " * 100)
+            shutil.copy(paths[3], paths[4])
+        expected = local.add_files(paths)
+        job = shared.store, tiny_tokenizer, tiny_checkpoint, paths, METHODS, tmp_path / "shards", TWO
+        report = add_on_ray(*job)
+        assert everything(shared) == everything(local)
+        for name in ("recordings", "known", "moved", "removed"):
+            assert getattr(report, name) == getattr(expected, name)
+    assert expected.moved == 2 and expected.removed == (str(paths[2]), str(paths[4]))
+
+
 def test_shards_of_another_model_are_refused(files, tiny_checkpoint, tiny_tokenizer, tmp_path):
     from dataclasses import replace
 

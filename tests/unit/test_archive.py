@@ -182,6 +182,15 @@ class TestSearch:
         hits = archive.search(query, top=5, method=method)
         assert [(h.distance, str(h.path), h.start_s, h.end_s) for h in hits] == sorted(expected)[:5]
 
+    @pytest.mark.parametrize(("name", "mode"), [("r0.wav", "whole"), ("r2.wav", "whole"), ("r3.wav", "contains")])
+    def test_the_mode_fits_the_query_and_each_hit_says_which(self, archive, name, mode):
+        (recording,) = archive.recordings(name)
+        hits = archive.search(recording.path, top=4)
+        assert hits == archive.search(recording.path, top=4, mode=mode) and {hit.mode for hit in hits} == {mode}
+        assert hits[0].path == recording.path and not hits[0].missing
+        typed = replace(archive.string(recording.id), duration_s=0.0, spans_s=((0.0, 0.0),) * len(hits[0].string))
+        assert archive.search(typed, top=1)[0].mode == "contains"
+
     def test_contains_finds_a_part_and_its_place(self, archive):
         long = archive.recordings("*r4.wav")[0]
         whole = archive.string(long.id, "vq")
@@ -245,7 +254,7 @@ class TestSearch:
     def test_queries_that_cannot_be_served(self, archive, folder, tiny_tokenizer, tmp_path):
         string = tiny_tokenizer.tokenize(folder / "r0.wav")
         with pytest.raises(ArchiveError, match="'contains'"):
-            archive.search(folder / "r4.wav")
+            archive.search(folder / "r4.wav", mode="whole")
         with pytest.raises(ArchiveError, match="no tokens"):
             archive.search(replace(string, ids=(), spans_s=(), log_probs=()))
         with pytest.raises(ArchiveError, match="holds strings of checkpoint"):

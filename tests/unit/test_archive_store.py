@@ -68,6 +68,22 @@ class TestWindows:
         assert spans_of([w for w in windows if len(w.ids)]) == ((0.0, 240.0),)
         assert len(windows) == 80
 
+    @pytest.mark.parametrize("gap_s", [0.0, 0.02, 2.0])
+    def test_silence_between_tokens_belongs_to_none_of_them(self, gap_s, path):
+        spans, at_s = [], 0.5
+        for count in (1, 3, 2):
+            for _ in range(count):
+                spans.append((at_s, at_s + 0.2))
+                at_s = round(at_s + 0.2, 2)
+            at_s += gap_s
+        whole = TokenString(tuple(range(6)), tuple(spans), 12.0, (), "eos", "vq", MODEL.sha256, 512)
+        store = Store(path)
+        store.claim(replace(MODEL, methods={"vq": 512}))
+        store.add(recording(store, "a.wav", duration_s=12.0), {"vq": cut(whole)})
+        kept = store.windows(store.recordings()[0].id, "vq")
+        assert np.allclose(spans_of(kept), spans, atol=1e-9)
+        assert tuple(int(i) for window in kept for i in window.ids) == whole.ids
+
     def test_nothing_heard_is_a_window_without_tokens(self):
         (window,) = cut(TokenString((), (), 2.0, (), "eos", "vq", MODEL.sha256, 8))
         assert len(window.ids) == 0 and spans_of([window]) == ()

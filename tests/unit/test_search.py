@@ -83,9 +83,13 @@ def check_pairs(mode, seed, archives, queries, alphabets, most_tokens, query_len
             assert find(column, query, top, allowed, device) == expect(recordings, query, top, everywhere)
 
 
-@pytest.fixture
-def bounds_matter(monkeypatch):
-    """Bounds have to leave windows out even of a small archive, and for stretches over many windows."""
+@pytest.fixture(params=["compiled", "plain"])
+def bounds_matter(request, monkeypatch):
+    """Small archives are compared in NumPy, or by the loops of large ones.
+
+    Then bounds have to leave windows out even of a small archive, and for stretches over many windows.
+    """
+    monkeypatch.setattr(search, "SMALL_TOKENS", -1 if request.param == "compiled" else 10**9)
     monkeypatch.setattr(search, "FIRST_LOOK", 1)
     monkeypatch.setattr(search, "MOST_SPAN", 6)
 
@@ -158,6 +162,20 @@ def test_searches_in_several_threads_at_once_do_not_disturb_each_other():
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda query: nearest_windows(column, query, 9), queries))
     assert found == [nearest_windows(column, query, 9) for query in queries]
+
+
+@pytest.mark.parametrize("length", [1, 40, 64, 65, 200])
+def test_on_either_side_of_the_limit_between_small_and_large_answers_are_the_same(monkeypatch, length):
+    column, rng = large_column(seed=length, recordings=400)
+    query = (600 * rng.random(length) ** 3).astype(int).tolist()
+    allowed = rng.random(column.recordings) < 0.5
+    answers = []
+    for small in (len(column.tokens) - 1, len(column.tokens)):
+        monkeypatch.setattr(search, "SMALL_TOKENS", small)
+        found = [find(column, query, 20, allowed) for find in (nearest_windows, nearest_recordings)]
+        counts = [distance_counts(column, query, mode).tolist() for mode in search.MODES]
+        answers.append((found, counts))
+    assert answers[0] == answers[1]
 
 
 def ids(text):
@@ -259,6 +277,12 @@ def test_wrong_modes_and_columns_are_refused():
         pack([[np.array([70_000])]])
 
 
-def test_importing_the_package_and_the_search_does_not_import_numba():
-    code = "import sys, pairalign, pairalign.archive.search; sys.exit('numba' in sys.modules)"
+def test_neither_importing_the_package_nor_searching_a_small_archive_imports_numba():
+    code = (
+        "import sys, numpy as np, pairalign, pairalign.archive.search as s; from pairalign.archive.column import pack\n"
+        "column = pack([[np.arange(9)], [np.arange(5)]])\n"
+        "assert s.nearest_windows(column, [1, 2], 1) and s.nearest_recordings(column, [1, 2], 1)\n"
+        "assert s.distance_counts(column, [1], 'contains').sum() == 2\n"
+        "sys.exit('numba' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

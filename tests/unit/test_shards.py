@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairalign.archive import cluster
 from pairalign.archive.errors import ArchiveError
+from pairalign.archive.file_state import read_state
 from pairalign.archive.record import Model, Recording
 from pairalign.archive.shards import attach, describe_shard, read_shard, shards_in, write_shard
 from pairalign.archive.store import Store
@@ -140,6 +143,57 @@ def test_the_same_content_is_added_once(tmp_path, store):
     report = attach(store, tmp_path / "shards")
     assert (report.recordings, report.known) == (1, 1)
     assert [recording.path.name for recording in store.recordings()] == ["a.wav"]
+
+
+def on_disk(path: Path, content: str, number: int):
+    """An entry for a file as it is now; its strings are those of the `number`-th name."""
+    state = read_state(path)
+    recording, strings = entry("x" * number, windows=number)
+    assert path.read_text() == content
+    return dataclasses.replace(state.recording(path), duration_s=recording.duration_s), strings
+
+
+@pytest.mark.parametrize("same_time", [False, True])
+def test_files_that_changed_places_take_their_strings_along(tmp_path, store, same_time):
+    paths = [tmp_path / "p", tmp_path / "q"]
+    for k, path in enumerate(paths):
+        path.write_text(f"content {k}")
+        os.utime(path, ns=(5, 5) if same_time else (9 - k, 9 - k))
+    first = [on_disk(path, f"content {k}", k + 1) for k, path in enumerate(paths)]
+    write_shard(tmp_path / "shards" / "1.parquet", MODEL, first)
+    assert attach(store, tmp_path / "shards").recordings == 2
+    paths[0].rename(tmp_path / "between")
+    paths[1].rename(paths[0])
+    (tmp_path / "between").rename(paths[1])
+    second = [on_disk(path, f"content {1 - k}", 2 - k) for k, path in enumerate(paths)]
+    write_shard(tmp_path / "shards" / "2.parquet", MODEL, second)
+    for moved in (2, 0):
+        report = attach(store, tmp_path / "shards")
+        assert (report.recordings, report.known, report.moved, report.removed) == (0, 2, moved, ())
+        assert contents(store) == {recording: plain(strings) for recording, strings in second}
+
+
+def test_a_file_that_got_the_content_of_another_loses_its_string(tmp_path, store):
+    folder = tmp_path / "shards"
+    p, q = entry("p.wav", "one", 1), entry("q.wav", "two", 1, windows=4)
+    write_shard(folder / "1.parquet", MODEL, [p, q])
+    attach(store, folder)
+    write_shard(folder / "2.parquet", MODEL, [(dataclasses.replace(p[0], sha256="two", modified_ns=2), q[1])])
+    report = attach(store, folder)
+    assert contents(store) == {q[0]: plain(q[1])}
+    assert report.removed == (str(p[0].path),)
+
+
+def test_files_that_share_size_and_time_are_read_before_they_count_as_done(tmp_path):
+    paths = [tmp_path / "p", tmp_path / "q", tmp_path / "r"]
+    for k, path in enumerate(paths):
+        path.write_text(f"content {k}")
+        os.utime(path, ns=(5 + k // 2, 5 + k // 2))
+    known = [read_state(path).recording(path) for path in paths]
+    assert cluster._changed(paths, known) == []
+    paths[0].write_text("content 1")
+    os.utime(paths[0], ns=(5, 5))
+    assert cluster._changed(paths, known) == [paths[0]]
 
 
 OTHERS = [Model("other", "b" * 64, MODEL.methods), Model("tiny", "a" * 64, {"vq": 64})]
