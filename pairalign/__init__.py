@@ -14,7 +14,7 @@ from pairalign.checkpoint import CheckpointError, available
 from pairalign.errors import PairAlignError
 from pairalign.strings import Alignment, Edit, TokenString, align
 from pairalign.sweeps.sweep import Trajectory, sweep
-from pairalign.version import __version__
+from pairalign.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from pairalign.archive.archive import Archive
@@ -35,7 +35,6 @@ __all__ = [
     "TokenString",
     "Tokenizer",
     "Trajectory",
-    "__version__",
     "align",
     "available",
     "load",
