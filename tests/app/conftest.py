@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import soundfile
+from pages import Page
 
 from app import demo_archive, ui
 from app.archives import Archives
@@ -63,6 +64,20 @@ def app_blocks(services: Services) -> Iterator[gr.Blocks]:
 def app_url(app_blocks: gr.Blocks) -> str:
     """Its address."""
     return app_blocks.local_url
+
+
+@pytest.fixture
+def open_page(app_url: str) -> Iterator[Callable[[], Page]]:
+    """Opens the launched app's page, without a browser."""
+    opened: list[Page] = []
+
+    def make() -> Page:
+        opened.append(Page(app_url))
+        return opened[-1]
+
+    yield make
+    for page in opened:
+        page.close()
 
 
 @pytest.fixture
