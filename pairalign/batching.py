@@ -33,7 +33,7 @@ def each_window(
 
     threads: of a CPU that may be used; with more than one, several batches are worked on side by side.
     """
-    _check(batch_size, warps, len(waves), progress)
+    check_batch(batch_size, warps, len(waves), progress)
     jobs = [(r, w) for r, plan in enumerate(plans) for w in plan]
     # windows of like length share a batch: less padding, same strings
     order = sorted(range(len(jobs)), key=lambda k: jobs[k][1].end - jobs[k][1].start)
@@ -55,7 +55,8 @@ def each_window(
     return [results[k] for k in range(len(jobs))]
 
 
-def _check(batch_size: object, warps: Sequence[float] | None, recordings: int, progress: object) -> None:
+def check_batch(batch_size: object, warps: Sequence[float] | None, recordings: int, progress: object) -> None:
+    """Raises: PairAlignError for a batch size, warps or a progress function that cannot be used."""
     if not (is_whole(batch_size) and batch_size >= 1):
         raise PairAlignError(f"batch_size is {batch_size!r}; use 1 or more, a whole number.")
     if warps is not None:

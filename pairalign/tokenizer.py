@@ -15,7 +15,7 @@ import torch
 from pairalign.assembly import Passage, WindowOutput, assemble, cut_passages
 from pairalign.audio import SAMPLE_RATE_HZ
 from pairalign.audio_input import Audio, load_wave, load_waves
-from pairalign.batching import each_window, padded, unpadded
+from pairalign.batching import check_batch, each_window, padded, unpadded
 from pairalign.decoding import DecodingOptions, check_options, decode, length_limits
 from pairalign.device import compute_exactly, pick_device
 from pairalign.errors import PairAlignError
@@ -129,6 +129,7 @@ class Tokenizer:
             self.check_method(method)
         check_options(options)
         waves = load_waves(audio, sample_rate)
+        check_batch(batch_size, warps, len(waves), progress)
         cut = cut_passages(waves)
         shared = any(method != "mfcc" for method in methods)
 

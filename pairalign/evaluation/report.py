@@ -24,14 +24,14 @@ from pairalign.evaluation.placement_checks import measure_boundaries
 from pairalign.evaluation.protocols import EvaluationError, Result, Strings, Trials
 from pairalign.evaluation.word_search import UNSEARCHED, WordSearch, make_word_search, measure_word_search
 from pairalign.home import one_line
+from pairalign.model.baselines import FIT_COMMAND
 from pairalign.training.bank import AudioBank, load_bank
 from pairalign.training.corpora import Utterance, Word, of_split, read_manifest, words_for
 from pairalign.training.left_out import left_out
 from pairalign.views import STRONG
 
 if TYPE_CHECKING:
-    from pairalign.model.baselines import FIT_COMMAND
-from pairalign.tokenizer import Tokenizer
+    from pairalign.tokenizer import Tokenizer
 
 MAIN = "pairalign"
 DEFAULT_LIMIT = 500

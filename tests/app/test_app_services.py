@@ -70,7 +70,7 @@ def test_opening_is_all_of_a_short_recording_and_a_window_of_a_long_one(services
 
 def test_document_follows_the_command_line_contract(services, recordings):
     document = services.tokenize(recordings["speech.mp3"]).to_document()
-    assert set(document) == {"checkpoint", "model_sha256", "device", "files"}
+    assert set(document) == {"checkpoint", "model_sha256", "device", "version", "options", "files"}
     (file,) = document["files"]
     assert file["file"] == "speech.mp3", "the server's folders are nobody's business"
     assert {"ids", "text", "spans_s", "tokens_per_s", "stopped_by"} <= set(file["strings"]["vq"])

@@ -40,7 +40,7 @@ class ReadingTokenizer:
         if method not in ("pairalign", "vq"):
             raise PairAlignError(f"method is {method!r}; use one of pairalign, vq.")
 
-    def tokenize(self, audio, method: str = "pairalign") -> TokenString:
+    def tokenize(self, audio, method: str = "pairalign", sample_rate: int | None = None) -> TokenString:
         wave = audio if isinstance(audio, np.ndarray) else read_audio(audio)
         high, low = np.rint((wave[800:802] + 0.5) * 128).astype(int).tolist()
         ids, end_s = (100, high, low, 101), len(wave) / 16_000

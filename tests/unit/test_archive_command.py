@@ -202,7 +202,7 @@ class TestWhatIsSaid:
 
     def test_sound_without_tokens_is_kept_and_never_near(self, talks, capsys, monkeypatch):
         class Deaf(ReadingTokenizer):
-            def tokenize(self, audio, method="pairalign"):
+            def tokenize(self, audio, method="pairalign", sample_rate=None):
                 return dataclasses.replace(super().tokenize(audio, method), ids=(), spans_s=())
 
         with Archive.open("deaf.db", Deaf()) as archive:

@@ -156,6 +156,8 @@ def _takes_an_encoding(call: ast.Call) -> bool:
     name = call.func.attr if method else getattr(call.func, "id", "")
     if name in ("run", "Popen", "check_output"):
         return any(k.arg in ("text", "universal_newlines") for k in call.keywords)
+    if name == "open" and method and getattr(call.func.value, "id", "") == "av":  # opens media, not text
+        return False
     if name != "open":
         return name in ("read_text", "write_text")
     given = [*call.args[0 if method else 1 :], *(k.value for k in call.keywords if k.arg == "mode")]
