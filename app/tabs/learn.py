@@ -77,10 +77,15 @@ def build(services: Services, audio: gr.Audio, tabs: gr.Tabs, controls: Controls
         """The recording, the tab and the controls of a lesson; controls of other tabs stay as they are."""
         one = lesson(name)
         files = {Path(entry["file"]).name: entry["file"] for entry in parts.read_examples()}
+
+        def setting(key: str) -> Any:
+            value = one.settings.get(key)
+            return files.get(value, value) if isinstance(value, str) else value  # an example by its name
+
         settings = [
-            gr.update(value=files.get(value, value)) if value is not None else gr.skip()
+            gr.skip() if value is None else gr.update(value=value)
             for tab, named in controls.items()
-            for value in (one.settings.get(key) if tab == one.tab else None for key in named)
+            for value in (setting(key) if tab == one.tab else None for key in named)
         ]
         return [files.get(one.example, gr.skip()), gr.Tabs(selected=one.tab), *settings]
 

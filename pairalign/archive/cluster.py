@@ -81,7 +81,8 @@ def add_on_ray(
     written = write_shards(tokenizer, checkpoint, new, methods, folder, options, progress)
     added = attach(store, folder, set(named)) if shards_in(folder) else IngestReport()
     known = len(named) - len(written.skipped) - added.recordings
-    removed = (*added.removed, *remove_changed(store, {Path(one.path) for one in written.skipped}))
+    unreadable = remove_changed(store, {Path(one.path) for one in written.skipped})
+    removed = tuple(sorted((*added.removed, *unreadable)))
     added = replace(added, known=known, skipped=written.skipped, removed=removed)
     return replace(added, elapsed_s=time.perf_counter() - started)
 

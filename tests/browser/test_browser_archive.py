@@ -173,7 +173,7 @@ def test_what_is_no_token_is_named(open_page):
     page.locator("#pa-archive-source").get_by_text("A token string").click()
     page.locator("#pa-archive-text textarea, #pa-archive-text input").fill("ab☃")
     page.click("#pa-archive")
-    page.get_by_text("Character 3, “☃”").wait_for()
+    page.locator(".pa-message").get_by_text("Character 3, “☃”").wait_for()
 
 
 def test_a_phone_in_the_dark(open_page, speech_wav):

@@ -39,7 +39,7 @@ def test_one_uploaded_recording_alone_cannot_be_told_apart(open_page, speech_wav
     panel = page.get_by_role("tabpanel").filter(has=page.locator("#pa-compare"))
     panel.get_by_label("The shipped examples").uncheck()
     page.click("#pa-compare")
-    page.get_by_text("There is no recording").wait_for()
+    page.locator(".pa-message").get_by_text("There is no recording").wait_for()
     panel.locator("input[type=file]").first.set_input_files(str(speech_wav))
     panel.get_by_text("speech.wav").wait_for()
     page.keyboard.press("Control+Enter")

@@ -98,7 +98,7 @@ def test_chosen_methods_are_the_lanes_and_the_figures_follow(tokenized):
     assert page.locator("#pa-plot").bounding_box()["height"] < height
     page.locator("#pa-methods label", has_text="VQ").first.click()
     page.click("#pa-tokenize")
-    page.get_by_text("Choose one or more of").wait_for()
+    page.locator(".pa-message").get_by_text("Choose one or more of").wait_for()
 
 
 def test_the_decoders_reading_and_writing_again(tokenized):

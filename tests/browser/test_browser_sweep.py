@@ -105,7 +105,7 @@ def test_an_impossible_step_keeps_the_old_result(swept):
     page = swept
     page.get_by_label("Step (ms)").fill("0")
     page.click("#pa-sweep")
-    page.get_by_text("use a number above 0").wait_for()
+    page.locator(".pa-message").get_by_text("use a number above 0").wait_for()
     assert page.locator(".pa-ribbon-row").count() == 6
 
 

@@ -156,7 +156,7 @@ def test_errors_are_readable_and_keep_the_old_result(open_page, speech_wav, tmp_
     # Gradio's own player complains about a file it cannot draw; that is not ours to silence
     page = open_page(allowed="Waveform load error")
     page.keyboard.press("Control+Enter")
-    page.get_by_text("There is no recording yet").wait_for()
+    page.locator(".pa-message").get_by_text("There is no recording yet").wait_for()
     upload(page, speech_wav)
     tokenize(page)
     before = page.inner_text(".pa-source")

@@ -125,7 +125,7 @@ def test_a_missing_second_recording_is_told(open_page, speech_wav):
     page.get_by_text("Two recordings", exact=True).click()
     page.wait_for_selector("#pa-audio-b")
     page.click("#pa-views")
-    page.get_by_text("There is no second recording yet").wait_for()
+    page.locator(".pa-message").get_by_text("There is no second recording yet").wait_for()
 
 
 def test_a_longer_recording_gets_a_start(open_page):

@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_what_was_saved_and_says_so(small_disk: Path, recordi
     assert process.wait(WAIT_S) == 2 and "disk is full" in process.stderr.read()
     filler.unlink()
     process = launch("mine")
-    wait_for("mine", lambda status: status.step > progress.step, process)
+    wait_for("mine", lambda status: status.state == "running" and status.step > progress.step, process)
     (folder / "stop").touch()
     process.communicate(timeout=WAIT_S)
     assert read_status(folder).state == "stopped"
