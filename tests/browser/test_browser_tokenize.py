@@ -165,7 +165,7 @@ def test_errors_are_readable_and_keep_the_old_result(open_page, speech_wav, tmp_
     page.locator('#pa-audio button[aria-label="Clear"]').click()
     upload(page, bad)
     page.click("#pa-tokenize")
-    page.get_by_text("broken.wav:").wait_for()
+    page.locator(".pa-message").get_by_text("broken.wav:").wait_for()
     assert "Traceback" not in page.inner_text("body")
     assert page.inner_text(".pa-source") == before
 
