@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from pairalign.errors import AudioError
 from pairalign.layout import Part, find
 
 _FIRST_PAGE = 0x02
 
 
 def ogg_links(file: BinaryIO, start: int, size: int) -> tuple[Part, ...]:
-    """The byte ranges of the links from `start` on; one for a file that is not chained."""
+    """The byte ranges of the links from `start` on; one for a file that is not chained.
+
+    Raises: AudioError when the last page promises more bytes than there are.
+    """
     begins = [start]
     offset, after_first = start, True
     while offset + 27 <= size:
@@ -25,6 +29,8 @@ def ogg_links(file: BinaryIO, start: int, size: int) -> tuple[Part, ...]:
             begins.append(offset)
         after_first = first
         offset += 27 + head[26] + sum(head[27 : 27 + head[26]])
+    if offset > size:
+        raise AudioError("this Ogg file is cut off in its last page. Copy it again, or convert what is left to WAV")
     return tuple(Part(a, b) for a, b in zip(begins, [*begins[1:], size], strict=True))
 
 

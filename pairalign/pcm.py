@@ -127,7 +127,8 @@ class _Chunks:
     def _coding(self, body: bytes) -> Raw:
         if self._name != "AIFF":
             return wav_coding(body, self._order)
-        raw, self._frames = aiff_coding(body, self._head[8:12] == b"AIFC")
+        raw, frames = aiff_coding(body, self._head[8:12] == b"AIFC")
+        self._frames = 0 if frames == 0xFFFF_FFFF else frames  # a recorder that never went back to fill it in
         return raw
 
     def _end(self, start: int, length: int, raw: Raw) -> int:

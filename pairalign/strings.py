@@ -104,7 +104,6 @@ class TokenString:
     """What a recording became: token ids and their places in time.
 
     log_probs: of "pairalign" the decoder's log p of each token; of codes mean log scores, no probabilities; else none.
-
     stopped_by: "eos" where the decoder ended the string itself, "limit" where the length limit did; None for strings
     that no decoder wrote (they end with the recording), or of which it is not kept.
     """

@@ -57,7 +57,7 @@ BAD_BYTES = {
     "cut flac header": (wav_bytes(kind="FLAC")[:20], "cut off"),
     "cut sphere": (wav_bytes(tone(5), kind="NIST")[:50_000], "cut off"),
     "cut aiff": (wav_bytes(kind="AIFF")[:5000], "cut off"),
-    "cut vorbis": (wav_bytes(tone(5), kind="OGG", subtype="VORBIS")[:2000], "damaged, cut off"),
+    "cut vorbis": (wav_bytes(tone(5), kind="OGG", subtype="VORBIS")[:2000], "cut off in its last page"),
     "zeros": (bytes(5000), "not an audio file"),
     "noise": (b"\x80" + np.random.default_rng(1).bytes(5000), "not an audio file"),
     "avi": (b"RIFF" + struct.pack("<I", 500) + b"AVI " + bytes(500), "AVI"),

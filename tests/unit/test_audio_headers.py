@@ -107,6 +107,7 @@ def test_other_containers_without_a_length_are_read_to_their_end():
         au(big, 3, 0xFFFF_FFFF),
         aiff(big, 16, frames=0, length=0),
         aiff(big, 16, frames=0, length=0xFFFF_FFFF),
+        aiff(big, 16, frames=0xFFFF_FFFF, length=0xFFFF_FFFF),
     ):
         notes = []
         np.testing.assert_allclose(read_audio(data, notes=notes), tone(1.0), atol=1e-4)

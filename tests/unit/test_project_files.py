@@ -54,3 +54,14 @@ def test_the_figures_in_the_readme_are_those_of_the_shipped_checkpoint():
             assert f"{methods[method][measure]:.{decimals}f}".lstrip("0") == shown, f"{measure} of {method}"
     saved = methods["pairalign"]["archive_token_reduction"]
     assert f"({100 * saved:.0f} % fewer)" in read("README.md")
+
+
+def test_the_tree_in_the_readme_names_what_there_is():
+    (tree,) = re.findall(r"## The tree\n\n```text\n(.+?)```", read("README.md"), re.DOTALL)
+    folder = ROOT
+    for line in tree.splitlines():
+        if opened := re.match(r"([\w./]+)/ ", line):
+            folder = ROOT / opened[1]
+        for name in re.findall(r"[\w/]+\.py", line):
+            places = [ROOT / name, folder / name, *folder.rglob(name)]
+            assert any(place.is_file() for place in places), f"{name} is not below {folder.name}/"
