@@ -60,7 +60,7 @@ def test_the_tree_in_the_readme_names_what_there_is():
     (tree,) = re.findall(r"## The tree\n\n```text\n(.+?)```", read("README.md"), re.DOTALL)
     folder = ROOT
     for line in tree.splitlines():
-        if opened := re.match(r"([\w./]+)/ ", line):
+        if opened := re.match(r"([\w./]+)/(?:\s|$)", line):
             folder = ROOT / opened[1]
         for name in re.findall(r"[\w/]+\.py", line):
             places = [ROOT / name, folder / name, *folder.rglob(name)]
