@@ -18,8 +18,8 @@ def prepare() -> None:
             with contextlib.suppress(OSError):
                 os.fstat(number)  # open after all, but Python could make nothing of it
                 continue
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # glyphs and file names must not crash a terminal that cannot show them
             stream.reconfigure(errors="backslashreplace")

@@ -138,7 +138,8 @@ def _held(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def _can_seek(stream: BinaryIO) -> bool:
-    return bool(getattr(stream, "seekable", bool)())
+    # before Python 3.11 a SpooledTemporaryFile can be sought and does not say so
+    return isinstance(stream, tempfile.SpooledTemporaryFile) or bool(getattr(stream, "seekable", bool)())
 
 
 def _checked(size: int, max_bytes: int) -> int:

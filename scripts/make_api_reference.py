@@ -154,7 +154,7 @@ def _arguments(args: ast.arguments) -> Iterator[str]:
             yield f"*{ast.unparse(args.vararg) if args.vararg else ''}"
         elif one is not None and one.arg not in ("self", "cls"):
             alone = {**empty, "args": [one], "defaults": [default] if default else []}
-            yield ast.unparse(ast.arguments(**alone))
+            yield ast.unparse(ast.arguments(**alone)).replace("lambda :", "lambda:")  # as Python 3.10 writes it
     if args.kwarg:
         yield f"**{ast.unparse(args.kwarg)}"
 

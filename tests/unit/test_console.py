@@ -65,6 +65,12 @@ def test_closed_streams_and_readers_that_are_gone_make_no_noise(line: str, statu
     assert found.stdout == "", "what belongs on stderr went to stdout"
 
 
+def test_every_closed_stream_is_opened_under_its_own_number():
+    numbers = "{sys.stdin.fileno(), sys.stdout.fileno() + 10, sys.stderr.fileno() + 20} == {0, 11, 22}"
+    code = f"import sys; from pairalign import console; console.prepare(); sys.exit(not {numbers})"
+    assert shell(f'"{sys.executable}" -c "{code}" <&- >&- 2>&-').returncode == 0
+
+
 def test_a_result_that_nobody_takes_makes_no_noise():
     command = "from pairalign import cli; cli._tokenize = lambda _: ({'files': []}, 0); "
     command += "raise SystemExit(cli.main(['tokenize', 'a.wav', '--json']))"
